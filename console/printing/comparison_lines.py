@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
 
+from backends.text import counted
 from console.reading.comparison import Comparison, ParamDifference
 from panels.kinds.pipelines import run_name
 from panels.words import ago, took
 
 SHOWN = 4
+SAME = ("params", "rows", "code")
 
 
 def headline(found: Comparison, now: datetime, zone: tzinfo) -> str:
@@ -30,9 +32,10 @@ def against_good(found: Comparison, zone: tzinfo) -> str:
     told += [_param(each) for each in found.params[:1]]
     told += [f"{each.task} {each.good:,} → {each.rows:,} rows" for each in found.rows[:1]]
     told += [f"{task.task} slower by {took(task.slower_s)}" for task in found.slower[:1]]
+    told += [f"{counted(len(found.not_run), 'task')} did not run"] if found.not_run else []
     more = sum(max(0, len(each) - 1) for each in (found.params, found.rows, found.slower))
     if not told:
-        return f"{run_name(found.good_run_id, zone)}: no difference that is told"
+        return f"{run_name(found.good_run_id, zone)}: no difference found"
     return "; ".join([*told, *([f"and {more} more"] if more else [])])
 
 
@@ -42,16 +45,17 @@ def differences(found: Comparison) -> list[tuple[str, str]]:
         return []
     rows = [("params", "; ".join(_several(map(_param, found.params))))]
     slower = [f"{task.task} {took(task.good_s)} → {took(task.duration_s)}" for task in found.slower]
-    rows.append(("slower", "; ".join(_several(slower))))
-    counted = [f"{each.task} {each.good:,} → {each.rows:,} ({each.words})" for each in found.rows]
-    rows.append(("rows", "; ".join(_several(counted))))
+    known = "tasks" not in found.unknown
+    rows.append(("slower", "; ".join(_several(slower)) or ("no task took notably longer" if known else "")))
+    rows.append(("not run", "; ".join(_several(found.not_run))))
+    numbers = [f"{each.task} {each.good:,} → {each.rows:,} ({each.words})" for each in found.rows]
+    rows.append(("rows", "; ".join(_several(numbers))))
     changed = found.code != found.good_code and "code" not in found.unknown
     rows.append(("code", f"{found.good_code} → {found.code}" if changed else ""))
     told = [(heading, words) for heading, words in rows if words]
-    unknown = {"slower" if name == "tasks" else name for name in found.unknown}
-    same = [name for name, words in rows if not words and name not in unknown]
+    same = [name for name, words in rows if not words and name in SAME and name not in found.unknown]
     if same:
-        told.append(("the same", ", ".join("durations" if name == "slower" else name for name in same)))
+        told.append(("the same", ", ".join(same)))
     if found.unknown:
         told.append(("not told", ", ".join("durations" if name == "tasks" else name for name in found.unknown)))
     return told

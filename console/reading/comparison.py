@@ -91,6 +91,12 @@ class Comparison(Struct, frozen=True, kw_only=True):
         """The tasks that got notably slower, the most first."""
         return sorted((task for task in self.tasks if task.slower_s), key=lambda task: -task.slower_s)
 
+    @property
+    def not_run(self) -> list[str]:
+        """The tasks that ran in the good one and, now that this run has ended, did not in this."""
+        ended = self.duration_s is not None
+        return [task.task for task in self.tasks if ended and task.duration_s is None and task.good_s is not None]
+
 
 async def compared(
     pipelines: Pipelines, run: PipelineRun, tasks: Sequence[TaskRun], bad: Collection[str] = ()
@@ -195,9 +201,12 @@ def _took(task: TaskRun | None) -> float | None:
     return task.duration_s if task is not None and task.state not in ("skipped", "queued") else None
 
 
-def _rows(lines: Sequence[LogEntry], good: Sequence[LogEntry]) -> tuple[RowsDifference, ...]:
-    """The numbers of rows that differ, of lines that are the same but for their numbers."""
+def _rows(lines: Sequence[LogEntry], good: Sequence[LogEntry]) -> tuple[RowsDifference, ...] | None:
+    """The numbers of rows that differ, of lines that are the same but for their numbers; None where both tell of
+    none."""
     now, before = _counts(lines), _counts(good)
+    if not now.keys() & before.keys():
+        return None
     return tuple(
         RowsDifference(task=task, words=words, rows=now[task, words], good=before[task, words])
         for task, words in now

@@ -115,7 +115,7 @@ def _deployment_choices(deployment: Deployment, session: Session) -> list[Choice
 
 def _of_controller(view: ControllerView, deployment: Deployment, session: Session) -> list[Choice]:
     """What is ordered of its controller; of an open action of ours, there."""
-    ours = f"action {deployment.action} is open on it; @ shows it" if deployment.action else ""
+    ours = "an action is open on it: @ shows it" if deployment.action else ""
     return [
         Choice(
             id=f"deploy.{name}",
@@ -222,7 +222,7 @@ def _held(deployment: Deployment) -> str:
     if deployment.controller is not None and not deployment.action:
         return deployment.controller.offer("release").why
     if deployment.action:
-        return f"action {deployment.action} is open on it; @ shows it"
+        return "an action is open on it: @ shows it"
     if deployment.live == "unknown":
         return "what is live is not known"
     return "the layers of truth disagree; b rolls back" if deployment.live == "mixed" else ""

@@ -55,6 +55,7 @@ class DeploymentDetail(Detail):
     """A deployment as the store knows it, live. Enter opens the chosen action, of which the open one is first."""
 
     AUTO_FOCUS = "#actions"
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-tall")]  # noqa: RUF012 (Textual's own annotation)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "menu", "actions", id="menu", tooltip="what can be done with this service"),
         Binding("b", "rollback", "roll back", id="rollback", tooltip="plan a rollback of this service"),
@@ -66,6 +67,7 @@ class DeploymentDetail(Detail):
         #trouble { margin-bottom: 1; }
         #facts { height: auto; max-height: 70%; }
         #truth, #sides, #conditions, #way { margin-bottom: 1; }
+        &.-short #subject, &.-short #truth, &.-short #sides, &.-short #conditions, &.-short #way { margin-bottom: 0; }
         #actions-title { height: 1; color: $text-muted; }
         #actions { height: 1fr; min-height: 2; border: none; padding: 0; background: transparent; text-wrap: nowrap; }
     }
@@ -90,7 +92,7 @@ class DeploymentDetail(Detail):
             yield Paragraphs(2, id="trouble")
             with VerticalScroll(id="facts", can_focus=False):
                 yield Paragraphs(21, id="truth")
-                yield Paragraphs(lines.SIDE_INDENT, id="sides")
+                yield Paragraphs(0, id="sides")
                 yield Paragraphs(2, id="conditions")
                 yield Paragraphs(7, id="way")
             yield Static("what was done to it", id="actions-title", markup=False)
@@ -181,7 +183,9 @@ class DeploymentDetail(Detail):
         against = lines.known_against(deployment, of, self.session.context.zone)
         self.query_one("#trouble", Paragraphs).show([*against, *lines.disagreement(deployment, of), *stale])
         self.query_one("#truth", Paragraphs).show(lines.truth_rows(deployment, of, known=known))
-        self.query_one("#sides", Paragraphs).show(lines.side_rows(deployment, of, known=known))
+        columns, table = lines.side_columns(deployment, width), self.query_one("#sides", Paragraphs)
+        table.indent = lines.side_indent(columns)
+        table.show(lines.side_rows(deployment, of, columns, known=known))
         around = lines.condition_rows(self._conditions, of, known=known and self._conditions_known)
         self.query_one("#conditions", Paragraphs).show(around)
         back = lines.back_row(deployment, of, self.session.context.zone, sides_said=True)

@@ -93,7 +93,8 @@ def _layer(deployment: Deployment, name: str) -> TruthLayer:
 
 
 SideCell = Callable[[ColorState], str]
-SIDE_COLUMNS: tuple[tuple[str, int, SideCell], ...] = (
+SideColumn = tuple[str, int, SideCell]
+SIDE_COLUMNS: tuple[SideColumn, ...] = (
     ("VERSION", 12, lambda side: side.version or NOTHING),
     ("READY", 6, lambda side: _ready(side)),
     ("WEIGHT", 7, lambda side: amount(side.weight_pct, " %")),
@@ -101,6 +102,8 @@ SIDE_COLUMNS: tuple[tuple[str, int, SideCell], ...] = (
     ("ERRORS", 9, lambda side: amount(side.error_pct, " %", 1)),
     ("P95", 8, lambda side: amount(side.p95_ms, "ms")),
 )
+LEFT_OUT = ("READY", "RPS", "P95", "VERSION")
+LEAST_HEALTH = len("not healthy")
 
 
 def _ready(side: ColorState) -> str:
@@ -112,10 +115,30 @@ def _sure(health: Health, known: bool) -> Health:
     return health if known or health == "critical" else "unknown"
 
 
-def side_rows(deployment: Deployment, of: Symbols, *, known: bool = True) -> list[Row]:
+def side_columns(deployment: Deployment, width: int) -> list[SideColumn]:
+    """Those that anybody tells of, as many as leave room for the word of health: what matters least goes first."""
+    columns = [
+        column for column in SIDE_COLUMNS
+        if column[0] != "READY" or any(column[2](side) != NOTHING for side in deployment.colors.values())
+    ]  # fmt: skip
+    for name in LEFT_OUT:
+        if side_indent(columns) + LEAST_HEALTH <= width:
+            break
+        columns = [column for column in columns if column[0] != name]
+    return columns
+
+
+def side_indent(columns: Sequence[SideColumn]) -> int:
+    """Where the words of health begin behind these columns."""
+    return 12 + sum(width for _, width, _ in columns) + 2
+
+
+def side_rows(
+    deployment: Deployment, of: Symbols, columns: Sequence[SideColumn] = SIDE_COLUMNS, *, known: bool = True
+) -> list[Row]:
     """A heading and a row for each color: version to the left, numbers to the right, health in words at the end.
     `known`: whether that is so now."""
-    heading = "    COLOR   " + "".join(_cell(title, width) for title, width, _ in SIDE_COLUMNS) + "  HEALTH"
+    heading = "    COLOR   " + "".join(_cell(title, width) for title, width, _ in columns) + "  HEALTH"
     rows = [row(Content.styled(heading, MUTED), "")]
     for color, side in deployment.colors.items():
         health: Health = "unknown" if side.healthy is None else "ok" if side.healthy else "critical"
@@ -123,7 +146,7 @@ def side_rows(deployment: Deployment, of: Symbols, *, known: bool = True) -> lis
         health = "critical" if side.failing and side.takes_traffic else _sure(health, known)
         live = of.live if color == deployment.live else " "
         lead = Content.assemble(live, " ", mark(health, of), " ", fit(color_word(color), 8))
-        for title, width, cell in SIDE_COLUMNS:
+        for title, width, cell in columns:
             lead = lead + _cell(cell(side), width, left=title == "VERSION")
         detail = side.detail if side.detail.startswith(words) else ": ".join(filter(None, (words, side.detail)))
         fails = "its requests fail; health: " if side.failing else ""
@@ -145,9 +168,6 @@ def _cell(text: str, width: int, *, left: bool = False) -> str:
     if left or text == "VERSION":
         return str(fit(text, width))
     return str(fit(text, width, right=True))
-
-
-SIDE_INDENT = 12 + sum(width for _, width, _ in SIDE_COLUMNS) + 2
 
 
 def back_row(deployment: Deployment, of: Symbols, zone: tzinfo, *, sides_said: bool = False) -> Row:

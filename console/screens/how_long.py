@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from console.screens.parts import now_of
 from console.screens.prompt import TextLine
@@ -46,15 +46,14 @@ class HowLong(ModalScreen[None]):
         ends = f"; empty: {self._endless}" if self._endless else ""
         asks = f"{self._question} 1h, 3d, until 18:30{ends}   Enter plans it, Esc leaves"
         yield Static(asks, id="asks", markup=False)
-        yield TextLine(placeholder=self._endless or self._usual)
+        yield TextLine(placeholder=self._endless or self._usual, entered=self._enter, left=self.action_back)
 
     def on_mount(self) -> None:
         self.query_one(TextLine).value = self._usual
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
+    def _enter(self) -> None:
         zone = self.app.session.context.zone
-        written = event.value.strip()
+        written = self.query_one(TextLine).value.strip()
         try:
             endless = self._endless and not written
             seconds = None if endless else lasting(written or self._usual, now_of(self.app), zone)

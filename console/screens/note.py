@@ -33,7 +33,8 @@ class NotePrompt(ModalScreen[None]):
     app: Host
 
     def compose(self) -> ComposeResult:
-        yield TextLine(placeholder="a note for the others   Enter writes it down, Esc forgets it")
+        asks = "a note for the others   Enter writes it down, Esc forgets it"
+        yield TextLine(placeholder=asks, left=self.action_back)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

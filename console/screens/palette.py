@@ -101,7 +101,7 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield TextLine(placeholder="what to do, or a name")
+            yield TextLine(placeholder="what to do, or a name", left=self.action_back)
             yield self._list
 
     def on_mount(self) -> None:

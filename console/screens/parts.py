@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from textual.actions import SkipAction
 from textual.await_remove import AwaitRemove
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import Resize
 from textual.geometry import Size
@@ -21,6 +21,7 @@ from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Input
 
+from console.screens.moving import can_scroll
 from console.screens.prompt import TextLine
 from panels.links import urls
 from panels.words import UNICODE, Symbols
@@ -206,6 +207,17 @@ class Paragraphs(Widget):
         self.refresh(layout=True)
 
     @property
+    def indent(self) -> int:
+        """Where the texts begin beside their leads."""
+        return self._indent
+
+    @indent.setter
+    def indent(self, indent: int) -> None:
+        if indent != self._indent:
+            self._indent, self._wrapped = indent, (-1, [])
+            self.refresh(layout=True)
+
+    @property
     def text(self) -> str:
         """What it says, unwrapped."""
         return "\n".join(" ".join(part.plain for part in row if part) for row in self._rows)
@@ -280,6 +292,8 @@ class Page(Screen[None]):
         Binding("G", "app.simulate_key('end')", "to the end", id="bottom", show=False),
         Binding("tab", "move_focus(1)", "to the next field or list", id="panel.next", show=False),
         Binding("shift+tab", "move_focus(-1)", "to the one before", id="panel.previous", show=False),
+        Binding("pageup", "page(-1)", "what is above", id="list.page_up", show=False),
+        Binding("pagedown", "page(1)", "what is below", id="list.page_down", show=False),
     ]
     WRITTEN_ON: ClassVar[bool] = False  # whether it holds what a person has written or is asked to agree to
     app: Host
@@ -362,6 +376,14 @@ class Page(Screen[None]):
             self.focus_next()
         if self.focused is before:
             raise SkipAction
+
+    def action_page(self, step: int) -> None:
+        """Scroll the first text that has more in that direction. Raises SkipAction where none has."""
+        for text in self.query(VerticalScroll):
+            if can_scroll(text, "page_down" if step > 0 else "page_up"):
+                text.scroll_page_down() if step > 0 else text.scroll_page_up()
+                return
+        raise SkipAction
 
     def go_on_from(self, field: Input) -> None:
         """Enter in a line of text: to the next one, behind the last to the button that goes on."""

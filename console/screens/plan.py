@@ -35,6 +35,7 @@ from console.screens.parts import (
     sides,
     style_of,
 )
+from console.screens.prompt import give_on
 from panels.keybar import KeyBar
 from panels.words import ago
 
@@ -153,9 +154,15 @@ class PlanScreen(Page):
             self.call_later(self._go_on)
 
     def on_key(self, event: Key) -> None:
-        if not self._open and event.key != "escape":
-            self._typed_at = time.monotonic()
+        if not self._open:
             event.stop()
+            if self.is_current and event.key == "escape":
+                event.prevent_default()
+                self.action_back()  # at once: the next key of the same read is for what is below
+            elif self.is_current:
+                self._typed_at = time.monotonic()
+            else:
+                give_on(self.app, event)
 
     # ---- planning
 

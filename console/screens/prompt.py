@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from textual import events
+from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.timer import Timer
@@ -13,6 +14,13 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 REST = 3  # times as long as a list took to be narrowed down is waited before it is again
+
+
+def give_on(app: App[Any], event: events.Key) -> None:
+    """Let a key that came while its receiver was left have what has the focus now. That it bubbles is not enough: what
+    is being removed passes nothing on."""
+    event.stop()
+    app.post_message(events.Key(event.key, event.character))
 
 
 class TextLine(Input):
@@ -33,8 +41,9 @@ class TextLine(Input):
         self._entered, self._left = entered, left
 
     async def on_key(self, event: events.Key) -> None:
-        if self.app.screen is not self.screen or self.screen.focused is not self:
+        if self.app.focused is not self:
             event.prevent_default()
+            give_on(self.app, event)
         elif event.key == "enter":
             event.stop()
             event.prevent_default()

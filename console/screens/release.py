@@ -8,6 +8,7 @@ from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.events import Resize
 from textual.widgets import Input, OptionList, Static
 
 from actions.models import Request
@@ -52,7 +53,7 @@ class ReleaseForm(OrderForm):
     def compose(self) -> ComposeResult:
         with Frame(title="Flip in stages" if self.flips else "Release", id="frame", fitted=True):
             with Vertical(classes="top"):
-                yield Paragraphs(lines.SIDE_INDENT, id="about")
+                yield Paragraphs(0, id="about")
             with VerticalScroll(id="fields", can_focus=False):
                 if not self.flips:
                     yield self._field("version", "Version")
@@ -66,10 +67,15 @@ class ReleaseForm(OrderForm):
     def on_mount(self) -> None:
         title = f"Flip {self.deployment.service} in stages" if self.flips else f"Release {self.deployment.service}"
         self.query_one(Frame).titles(left=title, right=self.place())
-        self.query_one("#about", Paragraphs).show(lines.side_rows(self.deployment, self.of))
         self.query_one("#said").display = False
         self.query(Input).first().focus()
         self._mark()
+
+    def on_resize(self, event: Resize) -> None:
+        columns = lines.side_columns(self.deployment, event.size.width - 4)
+        about = self.query_one("#about", Paragraphs)
+        about.indent = lines.side_indent(columns)
+        about.show(lines.side_rows(self.deployment, self.of, columns))
 
     @staticmethod
     def _field(name: str, label: str) -> Horizontal:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
+from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.events import Resize, Unmount
 from textual.widgets import OptionList, Static
@@ -84,7 +84,7 @@ class RunDetail(Detail):
     ]
     DEFAULT_CSS = """
     RunDetail {
-        #about { max-height: 7; margin-bottom: 1; }
+        #about-scroll { height: auto; max-height: 7; margin-bottom: 1; }
         #subject { height: 1; }
         #split { height: 1fr; }
         #tasks { border: none; padding: 0; background: transparent; height: 1fr; text-wrap: nowrap; }
@@ -93,8 +93,8 @@ class RunDetail(Detail):
         #log-title { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
         #log { height: 1fr; }
         #task-side, #log-side { height: 1fr; }
-        &.-high #about { max-height: 14; }
-        &.-short #about { max-height: 3; margin-bottom: 0; }
+        &.-high #about-scroll { max-height: 14; }
+        &.-short #about-scroll { max-height: 5; margin-bottom: 0; }
         &.-narrow #split { layout: vertical; }
         &.-narrow #task-side { height: 2fr; }
         &.-narrow #log-side { height: 3fr; margin-top: 1; }
@@ -126,7 +126,8 @@ class RunDetail(Detail):
     def compose(self) -> ComposeResult:
         with Frame(title="Run", id="frame"):
             yield Static(id="subject", markup=False)
-            yield Paragraphs(10, id="about")
+            with VerticalScroll(id="about-scroll", can_focus=False):
+                yield Paragraphs(10, id="about")
             with Container(id="split"):
                 with Container(id="task-side"):
                     yield Static(id="axis", markup=False)
@@ -290,12 +291,12 @@ class RunDetail(Detail):
         subject = self.query_one("#subject", Static)
         subject.update(sides(what, self.place(), subject.content_size.width or self.app.size.width - 4))
         started = f"{clock(run.started_at, zone)} {zone_name(run.started_at, zone)}" if run.started_at else ""
-        rows = [row("run", run_line(run, started))]
+        rows = []
         if run.state == "unknown" and run.raw_state:
             rows.append(row("state", f"{run.backend} says {run.raw_state}", style_of("unknown")))
         if run.error:
             # In full it stands in the log below.
-            most = ERROR_LINES * max(20, self.app.size.width - 14)
+            most = (1 if self.has_class("-short") else ERROR_LINES) * max(20, self.app.size.width - 14)
             rows.append(row("error", crop(run.error, most, self.of.ellipsis), style_of("critical")))
         if run.note:
             rows.append(row("note", run.note))
@@ -303,6 +304,7 @@ class RunDetail(Detail):
         found = self.session.triage(run, self.tasks, self._log)
         if found is not None:
             rows.append(row("diagnosis", found.meaning, style_of("warning")))
+        rows.append(row("run", run_line(run, started)))
         if self._beside is not None:
             rows.append(row("last good", against_good(self._beside, zone)))
         if found is not None:

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.models import LogEntry, PipelineRun, TaskRun
 from backends.ports import RunInputs
 from console.printing.comparison_lines import against_good, differences, headline
-from console.reading.comparison import Comparison, ParamDifference, RowsDifference, compared
+from console.reading.comparison import Comparison, ParamDifference, RowsDifference, TaskTimes, _rows, compared
 
 NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
 
@@ -98,15 +99,17 @@ async def test_params_tasks_rows_and_code_that_differ() -> None:
 async def test_what_is_the_same_is_said_and_what_nobody_tells_is_not_called_so() -> None:
     system = System(8)
     same = await beside(system)
-    assert differences(same) == [("the same", "params, durations, rows, code")]
-    assert against_good(same, UTC) == "#8: no difference that is told"
+    assert differences(same) == [
+        ("slower", "no task took notably longer"), ("the same", "params, code"), ("not told", "rows"),
+    ]  # fmt: skip
+    assert against_good(same, UTC) == "#8: no difference found"
     system.told = {"9": RunInputs(params=None, code=""), "8": RunInputs(params={"a": 1}, code="")}
     system.of_tasks = {"8": BackendError("auth", "no")}
     blind = await beside(system, *(task(f"t{number}", 1) for number in range(30)))
     assert blind.unknown == ("params", "tasks", "rows", "code")
     assert differences(blind) == [("not told", "params, durations, rows, code")]
     system.told = {"8": BackendError("timeout", "no answer")}
-    assert (await beside(system)).unknown == ("params", "tasks", "code")
+    assert (await beside(system)).unknown == ("params", "tasks", "rows", "code")
 
 
 async def test_one_that_wrote_bad_data_is_no_good_one_and_where_there_is_none_it_says_so() -> None:
@@ -149,3 +152,21 @@ def test_of_many_differences_a_few_are_written_out() -> None:
     assert dict(differences(found))["params"].endswith("p3 2 → 1; and 5 more")
     assert against_good(found, UTC).endswith("; and 10 more")
     assert json.dumps(many[0].name)
+
+
+def test_tasks_that_did_not_run_are_no_sameness_and_of_a_run_that_goes_on_nobody_knows() -> None:
+    times = (
+        TaskTimes(task="load", duration_s=2.0, good_s=2.1), TaskTimes(task="test", duration_s=None, good_s=1.0),
+        TaskTimes(task="late", duration_s=None, good_s=None),
+    )  # fmt: skip
+    ended = Comparison(good="l/etl/8", good_run_id="8", duration_s=2.0, good_s=3.0, tasks=times)
+    assert dict(differences(ended))["not run"] == "test"
+    assert "1 task did not run" in against_good(ended, UTC)
+    assert "durations" not in dict(differences(ended))["the same"]
+    assert "not run" not in dict(differences(replace(ended, duration_s=None)))
+
+
+def test_rows_that_no_line_of_both_tells_are_not_called_the_same() -> None:
+    told, silent = [line("load", "500 rows")], [line("load", "done")]
+    assert _rows(told, told) == ()
+    assert _rows(told, silent) is None

@@ -33,7 +33,7 @@ from panels.frame import PanelBox
 from panels.keybar import KeyBar
 from panels.listing import Listing
 from panels.logview import LogView
-from tests.console.fakes import NOW, FakeContext, FakeSession, incident
+from tests.console.fakes import NOW, FakeContext, FakeSession, deployment, incident
 from tests.console.screen_fakes import an_action
 from tests.console.screens.test_plan_screen import until
 
@@ -326,3 +326,25 @@ async def test_what_stands_behind_esc_in_one_read_is_for_what_esc_led_to() -> No
             app.post_message(Key("2", "2"))
             heard = lambda: app.screen is overview and overview.board.zoomed == "quality"  # noqa: E731
             await until(pilot, heard, f"2 after {path}")
+
+
+@pytest.mark.parametrize(
+    "path", [("4", "x", "d"), ("4", "x", "h"), ("4", "b"), ("number_sign",), ("colon",), ("slash", "w")], ids="-".join
+)
+async def test_a_key_that_comes_while_a_line_of_text_is_left_is_for_what_that_led_to(path: tuple[str, ...]) -> None:
+    """On a busy machine it is on its way to the line when that goes."""
+    session = FakeSession(FakeContext(protected=False))
+    session.put("deployments", "analytics", deployment(action=""))
+    session.plan = lambda _: asyncio.Event().wait()  # type: ignore[method-assign,assign,return-value]
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        overview = app.screen
+        assert isinstance(overview, Overview)
+        await pilot.press("0", *path)
+        await pilot.pause(0.2)
+        line = app.focused or app.screen
+        line.post_message(Key("escape", None))
+        line.post_message(Key("2", "2"))
+        heard = lambda: app.screen is overview and overview.board.zoomed == "quality"  # noqa: E731
+        await until(pilot, heard, f"2 after {path}")

@@ -44,7 +44,7 @@ ALERT = Alert(ref="r/1", backend="r", fingerprint="1", name="Errors", severity="
         (a_deployment(colors=UNSEEN), False, True, False, {"f": "whether GREEN is healthy is not known: timeout"}),
         (a_deployment(live="unknown"), False, True, False, {"f": "what is live is not known", "b": ""}),
         (a_deployment(live="mixed"), False, True, False, {"f": "the layers of truth disagree; b rolls back", "b": ""}),
-        (a_deployment(action="7F3"), False, True, False, {"f": "action 7F3 is open on it; @ shows it", "b": ""}),
+        (a_deployment(action="7F3"), False, True, False, {"f": "an action is open on it: @ shows it", "b": ""}),
         (a_deployment(rollback=None), False, True, False, {"b": NOWHERE}),
         (a_deployment(rollback=RollbackOffer(to="green", ready=False, reason="sick")), False, True, False, {"b": ""}),
         (ALERT, False, True, False, {"a": "", "s": "", "e": "nothing silences it", "u": "nothing silences it"}),

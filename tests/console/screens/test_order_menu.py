@@ -89,7 +89,7 @@ def test_an_order_is_bound_to_its_action() -> None:
             ReleaseOptions(no_deployer="no `deploy`", no_split="all at once"),
             {"d": "no `deploy`", "w": "all at once"},
         ),
-        (a_deployment(action="7F3"), ReleaseOptions(), dict.fromkeys("dw", "action 7F3 is open on it; @ shows it")),
+        (a_deployment(action="7F3"), ReleaseOptions(), dict.fromkeys("dw", "an action is open on it: @ shows it")),
         (
             a_deployment(live="mixed"),
             ReleaseOptions(),

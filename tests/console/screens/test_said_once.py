@@ -8,7 +8,7 @@ from textual.widgets import OptionList, Static
 
 from actions.models import Request
 from backends.models import Alert, ColorState
-from console.screens.deployment_lines import SIDE_INDENT, side_rows
+from console.screens.deployment_lines import SIDE_COLUMNS, side_indent, side_rows
 from console.screens.menu import ActionMenu
 from console.screens.parts import Paragraphs, row
 from console.screens.plan import PlanScreen
@@ -74,10 +74,10 @@ async def lines_of(rows: list[Any], indent: int, width: int, symbols: Any = UNIC
 
 
 async def test_health_that_has_no_room_beside_the_numbers_stands_below_them() -> None:
-    lines = await lines_of(side_rows(a_deployment(colors=SICK), UNICODE), SIDE_INDENT, 76)
+    lines = await lines_of(side_rows(a_deployment(colors=SICK), UNICODE), side_indent(SIDE_COLUMNS), 76)
     at = next(n for n, line in enumerate(lines) if "GREEN" in line)
     assert lines[at + 1] == "    not healthy: 503 from /health"
-    wide = await lines_of(side_rows(a_deployment(colors=SICK), UNICODE), SIDE_INDENT, 118)
+    wide = await lines_of(side_rows(a_deployment(colors=SICK), UNICODE), side_indent(SIDE_COLUMNS), 118)
     assert any("GREEN" in line and "not healthy: 503 from /health" in line for line in wide)
 
 
@@ -192,6 +192,6 @@ def test_what_is_wrong_with_a_side_is_not_said_again_of_the_way_back() -> None:
 
 
 async def test_a_heading_without_room_has_no_empty_line_below() -> None:
-    lines = await lines_of(side_rows(a_deployment(colors=SICK), UNICODE), SIDE_INDENT, 56)
+    lines = await lines_of(side_rows(a_deployment(colors=SICK), UNICODE), side_indent(SIDE_COLUMNS), 56)
     assert "COLOR" in lines[0]
     assert lines[1].strip()
