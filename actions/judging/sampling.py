@@ -8,6 +8,7 @@ from msgspec import Struct
 from actions.ids import now
 from actions.judging.judge import Reading, Reason
 from actions.judging.metric_gates import MetricGate, Queries
+from actions.judging.words import number
 from backends.errors import BackendError
 from backends.ports import Metrics
 from backends.together import together
@@ -121,6 +122,8 @@ async def _number(metrics: Metrics, query: str, gate: MetricGate, at: datetime, 
     age_s = (at - sample.at).total_seconds()
     if age_s > STALE_WINDOWS * float(gate.window):
         return _Number(None, "stale", f"the newest value is {age_s:.0f} s old")
+    if -age_s > STALE_WINDOWS * float(gate.window):
+        return _Number(None, "stale", f"the newest value is {-age_s:.0f} s ahead of this host's clock")
     return _Number(sample.value)
 
 
@@ -129,6 +132,8 @@ def _settled(gate: MetricGate, value: _Number, count: _Number) -> tuple[float | 
     no failed request is zero only where that was said and requests are counted."""
     if gate.requests and count.value is None:
         return None, _Number(None, count.reason, f"requests: {count.words}")
+    if value.value is not None and value.value < 0 and (gate.is_share or gate.unit):
+        return None, _Number(None, "nan", f"the value is {number(value.value, gate)}, which can not be")
     if value.value is not None:
         return value.value, None
     empty = count.value == 0 and value.reason in ("nan", "no_data")
