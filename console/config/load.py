@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from importlib.util import source_hash
 from pathlib import Path
@@ -38,6 +39,7 @@ from console.errors import ConfigError, Problem
 from console.paths import home
 from console.ports.entry import Entry
 from console.ports.table import PORTS
+from console.zones import zone_of
 
 if TYPE_CHECKING:
     from console.config.toml_lines import KeyPath
@@ -77,6 +79,7 @@ class Context(msgspec.Struct, frozen=True):
 
 
 _OF_CONTEXTS = frozenset({"contexts", "default_context"})
+_OF_WAY_BACK = ("deployments", "journal", "protected", "read_only", "contexts")
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -198,9 +201,17 @@ def fatal_problems(config: Config, context: Context) -> list[Problem]:
 
 
 def is_beside(problem: Problem) -> bool:
-    """Whether it is a key of a whole file that no context is made of: a `theme`, one that is not known."""
-    key = problem.path.partition(".")[0]
-    return not (problem.context or problem.entry) and key.isidentifier() and key not in _OF_CONTEXTS
+    """Whether it is a key that no way back goes by: of a whole file one that no context is made of, as `theme`; of a
+    context any but those that say where is written and recorded, and one that may be a misspelled one of these."""
+    if problem.entry:
+        return False
+    path = problem.path.removeprefix(f"contexts.{problem.context}.") if problem.context else problem.path
+    key = re.split(r"[.\[]", path, maxsplit=1)[0]
+    if not problem.context:
+        return key.isidentifier() and key not in _OF_CONTEXTS
+    from difflib import get_close_matches  # 6 ms, and only a mistake needs it
+
+    return key.isidentifier() and not get_close_matches(key, _OF_WAY_BACK, 1, 0.6)
 
 
 def _load_context(
@@ -223,6 +234,12 @@ def _load_context(
         entries[port] = tuple(seen)
     # What does not fit is fatal for this context and was listed above; what else is wrong is found by the rest.
     settings = msgspec.convert(fitting_fields(table, shape), shape, dec_hook=decode_hook)
+    try:
+        zone_of(settings.timezone)
+    except ConfigError as error:
+        unknown = source.problem((*prefix, "timezone"), error.message, error.fix)
+        problems.append(msgspec.structs.replace(unknown, context=name))
+        settings = msgspec.structs.replace(settings, timezone="")
     if settings.refresh < MIN_REFRESH_S:
         words = f"less than {MIN_REFRESH_S:g}s: every source would be asked without a pause"
         too_often = source.problem((*prefix, "refresh"), words, 'write at least "1s"')

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from console.config.load import fatal_problems, find_config, load_config, pick_context, search_path
-from console.errors import ConfigError
+from console.config.selection import select
+from console.errors import CommandError, ConfigError
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -407,3 +408,27 @@ def test_nothing_of_a_config_is_said_raw(write, row):
     assert entry.name.isprintable()
     assert entry.type.isprintable()
     assert entry.problem.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("line", "stops"),
+    [
+        ('timezone = "Mars/X"', False), ("nonsense = 1", False), ('refresh = "soon"', False), ("titel = 3", False),
+        ("freeze = 7", False), ("links = []", False), ('alerts = "x"', False), ('refresh = "1ms"', False),
+        # What says where is written and recorded, and what may be a misspelling of it.
+        ("journal = 7", True), ('jurnal = "/x"', True), ("readonly = true", True), ("read_only = 1", True),
+        ("protectd = true", True), ('deployment = "x"', True),
+    ],
+)  # fmt: skip
+def test_what_no_way_back_goes_by_stops_none(tmp_path: Path, line: str, stops: bool) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f"[contexts.lab]\n{line}\n")
+    path.chmod(0o600)
+    if stops:
+        with pytest.raises(CommandError, match=r"contexts\.lab"):
+            select(str(path), None)
+        return
+    found = select(str(path), None)
+    (doubt,) = found.context.doubts  # and every way forward says it
+    assert f"contexts.lab.{line.partition(' ')[0]}" in doubt
+    assert found.context.config.timezone == ""
