@@ -5,7 +5,7 @@ API: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMet
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,17 +57,22 @@ async def datapoints(
         MetricDataQueries=[stat.asked(name, period_s) for name, stat in stats.items()],
         StartTime=datetime.fromtimestamp(start, UTC), EndTime=datetime.fromtimestamp(end, UTC),
     )  # fmt: skip
+    refuse_unfit(results, f"{account.where}: CloudWatch")
     for result in results:
-        _refuse(result, account.where)
         points = zip(result["Timestamps"], result["Values"], strict=True)
         found[result["Id"]] += [(at.timestamp(), value) for at, value in points if start <= at.timestamp() < end]
     return {name: sorted(points) for name, points in found.items()}
 
 
-def _refuse(result: dict[str, Any], where: str) -> None:
-    status = result.get("StatusCode", "Complete")
-    if status in ("Complete", "PartialData"):  # partial: the next page has the rest
-        return
-    said = "; ".join(str(message.get("Value", "")) for message in result.get("Messages", ()))
-    words = quoted(": ".join(filter(None, (status, said))))
-    raise BackendError("auth" if status == "Forbidden" else "unreachable", f"{where}: CloudWatch: {words}")
+def refuse_unfit(results: Sequence[dict[str, Any]], where: str) -> None:
+    """Raises BackendError where one of the `MetricDataResults` of all pages says that it is no data, or where the last
+    one of a metric is still a part of them."""
+    last: dict[str, str] = {}
+    for result in results:
+        status = last[result["Id"]] = result.get("StatusCode", "Complete")
+        if status not in ("Complete", "PartialData"):
+            said = "; ".join(str(message.get("Value", "")) for message in result.get("Messages", ()))
+            words = quoted(": ".join(filter(None, (status, said))))
+            raise BackendError("auth" if status == "Forbidden" else "unreachable", f"{where}: {words}")
+    if "PartialData" in last.values():
+        raise BackendError("unreachable", f"{where}: only a part of the data came", fix="try again")

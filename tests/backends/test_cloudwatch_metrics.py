@@ -1,6 +1,7 @@
 """`cloudwatch` metrics against moto's server: the contract, its query language, and every fault on a real socket."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
@@ -9,7 +10,11 @@ from typing import Any
 
 import pytest
 
+from actions.judging.judge import Reading, Stage, judge
 from actions.judging.metric_gates import Subject, gates_of, queries
+from backends.aws.access import AwsAccess
+from backends.aws.account import account_of
+from backends.aws.datapoints import Stat, datapoints
 from backends.deployments.alb.places import dimensions
 from backends.errors import BackendError
 from backends.http import Http
@@ -18,6 +23,7 @@ from backends.metrics.cloudwatch.query import Binary, Constant, Metric, parse
 from backends.registry import AdapterContext, build
 from backends.testing.metrics import Asked, Lose, MetricsContract, Put, now
 from tests.backends.faulty_server import FAULTS, FaultyServer
+from tests.fake_aws import FakeAws, fake_aws
 from tests.live.moto import KEYS, REGION, MotoServer, moto
 
 NAMESPACE = "Platform"
@@ -237,14 +243,61 @@ async def test_the_presets_of_a_load_balancer_ask_what_it_counts(
     assert await adapter.instant(asked.candidate) == []  # no requests: no data, and not no errors
 
 
-def test_latency_behind_a_load_balancer_is_a_percentile_of_its_side() -> None:
-    """moto has no percentiles."""
+class FakeResponseTimes:
+    """What a load balancer measures of its targets, which moto gives no percentiles of: each request's seconds by color
+    and the number of whole minutes since it came."""
+
+    def __init__(self, aws: FakeAws) -> None:
+        self.requests: list[tuple[str, float, float]] = []
+        aws.answers["cloudwatch.GetMetricData"] = lambda asked: {
+            "MetricDataResults": [self._result(query, asked) for query in asked["MetricDataQueries"]]
+        }
+
+    def came(self, color: str, minutes_ago: float, *seconds: float) -> None:
+        at = time.time() // 60 * 60 - 60 * minutes_ago + 1
+        self.requests += [(color, at, each) for each in seconds]
+
+    def _result(self, query: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+        wanted, period = query["MetricStat"], query["MetricStat"]["Period"]
+        of = {each["Name"]: each["Value"] for each in wanted["Metric"]["Dimensions"]}
+        periods: dict[float, list[float]] = {}
+        for color, at, seconds in self.requests:
+            if of["TargetGroup"] == f"targetgroup/model-{color}/{color[0]}1" and asked["StartTime"] <= at:
+                periods.setdefault(at // period * period, []).append(seconds)
+        found = {at: self._of(wanted, each) for at, each in sorted(periods.items()) if at < asked["EndTime"]}
+        return {"Id": query["Id"], "Timestamps": list(found), "Values": list(found.values()), "StatusCode": "Complete"}
+
+    @staticmethod
+    def _of(wanted: dict[str, Any], seconds: list[float]) -> float:
+        if wanted["Metric"]["MetricName"] == "RequestCount":
+            return float(len(seconds)) if wanted["Stat"] == "Sum" else 1.0
+        share = float(wanted["Stat"].removeprefix("p")) / 100  # ValueError for what is no percentile
+        return sorted(seconds)[math.ceil(share * len(seconds)) - 1]
+
+
+async def test_latency_behind_a_load_balancer_is_a_percentile_of_its_side(connect: Connect) -> None:
+    """Few slow answers of many are seen, which no average tells; an empty newest period is no data, and no 0 s."""
     (gate,) = gates_of((), ["alb-latency-p95"], stage_time_s=600, metrics="cw")
-    sides = [Subject(service="model", color=color, **dimensions(BEHIND, color)) for color in ("green", "blue")]
-    node = parse(queries(gate, *sides).candidate)
-    assert isinstance(node, Metric)
-    assert (node.name, node.statistic, node.period_s) == ("TargetResponseTime", "p95", 120)
-    assert dict(node.dimensions or ())["TargetGroup"] == "targetgroup/model-green/g1"
+    asked = queries(gate, *(Subject(service="model", color=c, **dimensions(BEHIND, c)) for c in ("green", "blue")))
+    with fake_aws() as aws:
+        times, adapter = FakeResponseTimes(aws), connect(aws.endpoint_url)
+        for minutes_ago in (1, 2, 3, 4):  # the newest two minutes that have ended, whenever this runs
+            times.came("green", minutes_ago, *[0.2] * 90, *[1.4] * 10)
+            times.came("blue", minutes_ago, *[0.3] * 97, *[5.0] * 3)
+        (sample,), (theirs,) = [await adapter.instant(query) for query in (asked.candidate, asked.production or "")]
+        (counted,) = await adapter.instant(asked.requests)
+        assert (sample.value, theirs.value, counted.value) == (1.4, 0.3, 200)
+        assert {each["MetricDataQueries"][0]["MetricStat"]["Period"] for _, each in aws.calls} == {120}
+        assert sample.at is not None
+        reading = Reading(
+            at=sample.at, candidate=sample.value, requests=200, production=theirs.value,
+            production_requests=200,
+        )  # fmt: skip
+        stage = Stage(share=50, began=reading.at - timedelta(hours=1), time_s=600)
+        assert judge(gate, [reading], stage).word == "fail", "1.5 times production's, though its average is better"
+        times.requests.clear()
+        times.came("green", 30, 0.1)
+        assert await adapter.instant(asked.candidate) == []
 
 
 def test_a_gate_of_a_load_balancer_is_none_where_there_is_none() -> None:
@@ -253,6 +306,36 @@ def test_a_gate_of_a_load_balancer_is_none_where_there_is_none() -> None:
     with pytest.raises(BackendError) as caught:
         queries(gate, side, side)
     assert (caught.value.kind, "{load_balancer}" in caught.value.message) == ("config", True)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_part_of_the_data_is_not_all_of_it(connect: Connect, ends: bool) -> None:
+    """PartialData promises another page; where none comes, nothing is judged by what is there."""
+    at = time.time() // 60 * 60 - 60
+    with fake_aws() as aws:
+
+        def answer(asked: dict[str, Any]) -> dict[str, Any]:
+            is_last = "NextToken" in asked
+            name = asked["MetricDataQueries"][0]["Id"]
+            values = {"Timestamps": [at - 60 * is_last], "Values": [1.0 + is_last]}
+            status = "Complete" if is_last and ends else "PartialData"
+            more = {} if is_last else {"NextToken": "more"}
+            return {"MetricDataResults": [{"Id": name, **values, "StatusCode": status}], **more}
+
+        aws.answers["cloudwatch.GetMetricData"] = answer
+        source = connect(aws.endpoint_url).instant("Platform:Score{}.Maximum[1m]")
+        access = AwsAccess(endpoint_url=aws.endpoint_url, region=REGION)
+        of_checks = datapoints(
+            account_of(access, Path(), timeout_s=20), {"age": Stat("Platform", "Score", (), "Maximum")}, last_s=300
+        )
+        if ends:
+            assert [sample.value for sample in await source] == [1.0]
+            assert [value for _, value in (await of_checks)["age"]] == [2.0, 1.0]
+            return
+        for asking in (source, of_checks):
+            with pytest.raises(BackendError, match="a part of the data") as caught:
+                await asking
+            assert caught.value.kind == "unreachable"
 
 
 async def test_what_any_account_has_is_asked_to_see_that_it_answers(adapter: CloudWatchMetrics) -> None:

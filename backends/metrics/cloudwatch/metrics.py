@@ -15,7 +15,7 @@ API: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMet
 
 import asyncio
 import math
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -23,13 +23,12 @@ from msgspec import Struct
 
 from backends.aws.access import AwsAccess
 from backends.aws.account import account_of
-from backends.aws.datapoints import METRIC_LOOK
+from backends.aws.datapoints import METRIC_LOOK, refuse_unfit
 from backends.aws.wire import FIX as NO_ANSWER_FIX
 from backends.aws.witness import Look
-from backends.errors import BackendError, ErrorKind
+from backends.errors import BackendError
 from backends.metrics.cloudwatch.query import FIX, Binary, Constant, Metric, Node, needed, parse, period_of
 from backends.ports import Point, Sample, Series
-from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean, clean_labels
@@ -159,33 +158,29 @@ class CloudWatchMetrics:
             return {}
         asked = {f"m{index}": labels for index, labels in enumerate(sets)}
         queries = [_query(name, metric, labels, span.period) for name, labels in asked.items()]
-        values: Values = {labels: {} for labels in sets}
-        token: str | None = None
+        results: list[dict[str, Any]] = []
+        token: dict[str, str] = {}
         for _ in range(MAX_PAGES):
-            more = {} if token is None else {"NextToken": token}
             answer = await self._account.read(
                 "cloudwatch", "get_metric_data", MetricDataQueries=queries, StartTime=_time(span.start),
-                EndTime=_time(span.end), ScanBy="TimestampAscending", **more,
+                EndTime=_time(span.end), ScanBy="TimestampAscending", **token,
             )  # fmt: skip
-            for result in answer["MetricDataResults"]:
-                self._refuse(result)
-                points = zip(result["Timestamps"], result["Values"], strict=True)
-                # An answer may reach beyond what was asked for: the period at its end has not ended.
-                values[asked[result["Id"]]] |= {
-                    at.timestamp(): value for at, value in points if span.start <= at.timestamp() < span.end
-                }
-            token = answer.get("NextToken")
-            if token is None:
-                return {labels: found for labels, found in values.items() if found}
+            results += answer["MetricDataResults"]
+            token = {"NextToken": answer["NextToken"]} if answer.get("NextToken") else {}
+            if not token:
+                return self._values(asked, results, span)
         raise BackendError("malformed", f"{self.where}: more than {MAX_PAGES} pages", fix="a narrower query")
 
-    def _refuse(self, result: dict[str, Any]) -> None:
-        status = result.get("StatusCode", "Complete")
-        if status in ("Complete", "PartialData"):  # partial: the next page has the rest
-            return
-        said = "; ".join(str(message.get("Value", "")) for message in result.get("Messages", ()))
-        kind: ErrorKind = "auth" if status == "Forbidden" else "unreachable"
-        raise BackendError(kind, f"{self.where}: {quoted(': '.join(filter(None, (status, said))))}")
+    def _values(self, asked: dict[str, Labels], results: Sequence[dict[str, Any]], span: "_Span") -> Values:
+        refuse_unfit(results, self.where)
+        values: Values = {}
+        for result in results:
+            points = zip(result["Timestamps"], result["Values"], strict=True)
+            # An answer may reach beyond what was asked for: the period at its end has not ended.
+            inside = {at.timestamp(): value for at, value in points if span.start <= at.timestamp() < span.end}
+            if inside:
+                values.setdefault(asked[result["Id"]], {}).update(inside)
+        return values
 
     async def _sets(self, metric: Metric) -> list[Labels]:
         asked: dict[str, Any] = {"Namespace": metric.namespace, "MetricName": metric.name, "RecentlyActive": "PT3H"}
