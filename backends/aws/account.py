@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from backends.aws.access import AwsAccess, AwsSession, Caller
-from backends.aws.errors import aws_error, no_answer_of, right_of, strange_answers, unknown_call
+from backends.aws.errors import aws_error, has_ended, no_answer_of, right_of, strange_answers, unknown_call
 from backends.errors import BackendError
 from backends.models import Finding
 from backends.threads import DaemonThreads
@@ -185,6 +185,16 @@ class Account:
             raise no_answer_of(service, where, error) from None
 
     async def _call(self, work: Callable[[], T], grace_s: float = 0.0, threads: DaemonThreads | None = None) -> T:
+        """`work` in a thread. Where the credentials have ended, they are had anew and it is done once more: what was
+        refused for them was not taken."""
+        try:
+            return await self._called(work, grace_s, threads)
+        except BackendError as error:
+            if not has_ended(error):
+                raise
+            return await self._called(work, grace_s, threads)
+
+    async def _called(self, work: Callable[[], T], grace_s: float, threads: DaemonThreads | None) -> T:
         await self.resolve()
         within_s = self._timeout_s + grace_s
         try:

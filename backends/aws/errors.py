@@ -126,6 +126,11 @@ def unknown_call(where: str, what: str) -> BackendError:
     return BackendError("config", words, fix="install a newer boto3 and botocore beside tealdeck")
 
 
+def has_ended(error: BackendError) -> bool:
+    """Whether a call was refused, and so not taken, since the credentials that signed it have ended."""
+    return error.kind == "auth" and error.status is not None and "ExpiredToken" in error.message
+
+
 def _of_an_answer(error: "Exception", where: str, service: str) -> BackendError:
     response = getattr(error, "response", {})
     code, message, status, kind = _said(response)

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -172,8 +173,10 @@ class Mutes:
     async def _shown(self, asked: dict[str, Any], *, ended: bool) -> MuteRule | None:
         """The rule, once it shows what was asked, or as it is when time is up."""
         deadline = asyncio.get_running_loop().time() + SHOWN_WITHIN_S
+        found: MuteRule | None = None
         while True:
-            found = await self.rule(asked["Name"])
+            with suppress(BackendError):  # what can not be seen now was asked for all the same
+                found = await self.rule(asked["Name"])
             wanted = "EXPIRED" if ended else "ACTIVE"
             if found is not None and found.status == wanted and _is_of(found, asked):
                 return found

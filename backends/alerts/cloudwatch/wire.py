@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from msgspec import Struct, field
 
+from backends.aws.web_console import console_of
 from backends.text import clean, clean_labels
 
 _OF_RULE = re.compile(r"\b(?:ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*(\"[^\"]*\"|[^\s\")]+)\s*\)")
@@ -96,7 +97,7 @@ class Alarm(Struct, frozen=True, rename="pascal"):
     def page(self) -> str:
         """Where the console of AWS shows it."""
         region = clean(self.alarm_arn.split(":")[3] if self.alarm_arn.count(":") > 3 else "", 40)
-        where = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
+        where = f"{console_of(region)}/cloudwatch/home?region={region}"
         return f"{where}#alarmsV2:alarm/{quote(self.alarm_name, safe='')}"
 
 

@@ -25,9 +25,11 @@ from backends.text import clean
 
 POLL_S = 0.5
 MAX_ROWS = 10_000
+MAX_UNREAD = 4  # looks at a query, one after the other
 FAR_ABOVE = 10
 """So many times `max_scan` may be estimated before a query is refused: the estimate knows nothing of the hour."""
 DAY_S = 86_400.0
+_PASSES = ("rate_limited", "timeout", "unreachable")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB)")
 _UNITS = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 _ENDED = {
@@ -95,11 +97,18 @@ async def search(
         with contextlib.suppress(BackendError):
             await _stop(account, str((await starting)["queryId"]))
         raise
-    query_id, ended = str(started["queryId"]), False
+    query_id, ended, unread = str(started["queryId"]), False, 0
     try:
         while not ended:
-            await asyncio.sleep(POLL_S)
-            answer = await account.read("logs", "get_query_results", queryId=query_id)
+            await asyncio.sleep(POLL_S * (1 + unread))
+            try:
+                answer = await account.read("logs", "get_query_results", queryId=query_id)
+            except BackendError as error:  # it goes on, and what it has found is paid
+                unread += 1
+                if error.kind not in _PASSES or unread > MAX_UNREAD:
+                    raise
+                continue
+            unread = 0
             found = told(answer, _Results, account.where)
             scanned = found.statistics.bytes_scanned
             ended = found.status == "Complete" or found.status in _ENDED

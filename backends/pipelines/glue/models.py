@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+from backends.aws.web_console import console_of
 from backends.identifiers import identifier
 from backends.models import PipelineRun, TaskRun
 from backends.pipelines.glue.wire import JobRun, Run
@@ -79,5 +80,5 @@ def _lasted(run: Run) -> float | None:
 def _page(job: str, attempt: JobRun, region: str) -> str | None:
     if not region:
         return None
-    where = f"https://{region}.console.aws.amazon.com/gluestudio/home?region={region}"
+    where = f"{console_of(region)}/gluestudio/home?region={region}"
     return f"{where}#/job/{quote(job, safe='')}/run/{quote(attempt.id, safe='')}"

@@ -1,6 +1,8 @@
 """Orders to Glue: each sent once. Glue has no idempotency, so what was not answered is looked for."""
 
 import asyncio
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from backends.aws.account import Account
@@ -34,12 +36,8 @@ class GlueOrders:
                 if any(found.asked.get(name) != value for name, value in wanted.items()):
                     raise BackendError("conflict", clean(f"run {run_id} of {job} is there with other arguments"))
                 return
-            self._reading.touched(job)
-            arguments = {**wanted, RUN_ID_ARGUMENT: run_id}
-            try:
-                await self._account.write("glue", "start_job_run", JobName=job, Arguments=arguments)
-            except BackendError as error:
-                await self._after(error, job, run_id)
+            asked = {"JobName": job, "Arguments": {**wanted, RUN_ID_ARGUMENT: run_id}}
+            await self._start(asked, job, run_id)
 
     async def ended_run(self, job: str, run_id: str) -> Run:
         """Raises `not_found`, and `conflict` while it is open."""
@@ -54,12 +52,8 @@ class GlueOrders:
         run = await self.ended_run(job, run_id)
         if run.last.state == "success":
             return
-        self._reading.touched(job)
-        try:
-            asked = {"JobName": job, "JobRunId": run.last.id, "Arguments": run.last.arguments}
-            await self._account.write("glue", "start_job_run", **asked)
-        except BackendError as error:
-            await self._after(error, job, run_id, than=run.last.attempt)
+        asked = {"JobName": job, "JobRunId": run.last.id, "Arguments": run.last.arguments}
+        await self._start(asked, job, run_id, than=run.last.attempt)
 
     async def stop(self, job: str, run_id: str) -> None:
         """Raises `not_found`, and what Glue says of the one run that it was asked for."""
@@ -67,15 +61,15 @@ class GlueOrders:
         if not run.is_open:
             return
         self._reading.touched(job)
-        try:
+        refused: list[dict[str, Any]] = []
+
+        async def stop() -> None:
             answer = await self._account.write("glue", "batch_stop_job_run", JobName=job, JobRunIds=[run.last.id])
-        except BackendError as error:
-            if is_lost(error) and await self._is_stopping(job, run_id):
-                return
-            raise
-        errors = told(answer, StopAnswer, self._account.where).errors
-        if errors and not await self._is_stopping(job, run_id):
-            said = errors[0].get("ErrorDetail") or {}
+            refused.extend(told(answer, StopAnswer, self._account.where).errors)
+
+        await unless_done(stop(), partial(self._is_stopping, job, run_id))
+        if refused and not await self._is_stopping(job, run_id):
+            said = refused[0].get("ErrorDetail") or {}
             words = f"{said.get('ErrorCode', 'refused')}: {said.get('ErrorMessage', '')}".rstrip(": ")
             raise BackendError("failed", clean(f"run {run_id} of {job} is not stopped: {words}", 300), status=200)
 
@@ -89,7 +83,8 @@ class GlueOrders:
         for trigger in mine:
             if trigger.rests != paused:
                 await self._set(trigger, paused)
-        await self._reading.triggers(fresh=True)
+        with suppress(BackendError):  # it is done, also where nobody can see it
+            await self._reading.triggers(fresh=True)
 
     async def _set(self, trigger: Trigger, paused: bool) -> None:
         async def is_set() -> bool:
@@ -99,20 +94,28 @@ class GlueOrders:
         operation = "stop_trigger" if paused else "start_trigger"
         await unless_done(self._account.write("glue", operation, Name=trigger.name), is_set)
 
-    async def _after(self, error: BackendError, job: str, run_id: str, *, than: int = -1) -> None:
-        """What became of a start that failed or was not answered: the run, or an error."""
-        if any(code in error.message for code in _FULL):
-            words = f"{error.message}: as many run as may"
-            raise BackendError("conflict", words, fix="wait for one to end, or raise its concurrency") from None
-        if not is_lost(error):
-            raise error
-        for _ in range(LOOKS):
+    async def _start(self, asked: dict[str, Any], job: str, run_id: str, *, than: int = -1) -> None:
+        """Raises `conflict` where as many run as may, and what is in doubt as `timeout`. `than`: the attempt that was
+        there before."""
+
+        async def is_there() -> bool:
             found = await self._reading.run_or_none(job, run_id)
-            if found is not None and found.last.attempt > than:
-                return
-            await asyncio.sleep(LOOK_EVERY_S)
-        words = f"{error.message}; no run {run_id} of {job} is there {LOOKS * LOOK_EVERY_S:g} s later: it is in doubt"
-        raise BackendError(error.kind, clean(words, 400), fix="look at the job before it is started again")
+            return found is not None and found.last.attempt > than
+
+        self._reading.touched(job)
+        try:
+            starting = self._account.write("glue", "start_job_run", **asked)
+            await unless_done(starting, is_there, looks=LOOKS, every_s=LOOK_EVERY_S)
+        except BackendError as error:
+            if any(code in error.message for code in _FULL):
+                words = f"{error.message}: as many run as may"
+                raise BackendError("conflict", words, fix="wait for one to end, or raise its concurrency") from None
+            if not is_lost(error):
+                raise
+            words = f"run {run_id} of {job} was not seen within {LOOKS * LOOK_EVERY_S:g} s: {error.message}"
+            raise BackendError(
+                error.kind, clean(words, 400), fix="look at the job before it is started again"
+            ) from None
 
     async def _is_stopping(self, job: str, run_id: str) -> bool:
         run = await self._reading.run(job, run_id)

@@ -3,6 +3,7 @@ for."""
 
 import json
 import re
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -58,16 +59,17 @@ class StepFunctionsOrders:
             raise BackendError("conflict", words, fix="trigger it anew")
         arn, token = execution.execution_arn, f"teal-{execution.redrive_count}-{name}"[:64]
         self._reading.touched(machine)
+
+        async def is_redriven() -> bool:
+            return (await self._reading.execution(machine, name)).redrive_count > execution.redrive_count
+
+        asked = {"executionArn": arn, "clientToken": token}
         try:
-            await self._account.write("stepfunctions", "redrive_execution", executionArn=arn, clientToken=token)
+            await unless_done(self._account.write("stepfunctions", "redrive_execution", **asked), is_redriven)
         except BackendError as error:
             if "ExecutionNotRedrivable" in error.message:
                 raise BackendError("conflict", error.message, fix="trigger it anew") from None
-            if not is_lost(error):
-                raise
-            now = await self._reading.execution(machine, name)
-            if now.redrive_count <= execution.redrive_count:
-                raise
+            raise
 
     async def stop(self, machine: Machine, name: str) -> None:
         """Raises `not_found`, and `config` for an Express machine."""
@@ -100,16 +102,18 @@ class StepFunctionsOrders:
         for rule in rules:
             if rule.rests != paused:
                 await unless_done(self._account.write("events", operation, Name=rule.name), partial(is_set, rule.name))
-        await self._reading.rules(machine, fresh=True)
+        with suppress(BackendError):  # it is done, also where nobody can see it
+            await self._reading.rules(machine, fresh=True)
 
     async def _is_there(self, error: BackendError, machine: Machine, name: str, params: dict[str, Any]) -> None:
         """After a start that was refused for its name, or not answered: it is ours, or an error."""
         try:
             found = await self._reading.execution(machine, name, data=True)
         except BackendError as other:
-            if other.kind != "not_found":
+            if not is_lost(error):
                 raise
-            words = f"{error.message}; no run {name} of {machine.name} is there: it is in doubt"
+            seen = f"no run {name} of {machine.name} is there" if other.kind == "not_found" else other.message
+            words = f"{error.message}; {seen}: it is in doubt"
             fix = "start it again under the same id (--idempotency-key): there will be one"
             raise BackendError(error.kind, clean(words, 400), fix=fix) from None
         if not found.has_input(params):

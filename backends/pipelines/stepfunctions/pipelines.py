@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from backends.aws.access import AwsAccess
 from backends.aws.account import account_of
+from backends.aws.web_console import console_of
 from backends.aws.witness import Look
 from backends.errors import BackendError
 from backends.identifiers import as_sent, identifier
@@ -319,7 +320,7 @@ def _page(execution: Execution) -> str | None:
     parts = execution.execution_arn.split(":")
     if len(parts) < 7:
         return None
-    where = f"https://{parts[3]}.console.aws.amazon.com/states/home?region={parts[3]}"
+    where = f"{console_of(parts[3])}/states/home?region={parts[3]}"
     arn = quote(execution.execution_arn, safe=":")
     if execution.is_express:
         return clean(
