@@ -137,7 +137,12 @@ async def test_what_nobody_can_look_for_is_in_doubt(aws: FakeAws, connect: Conne
     adapter = await made(aws, connect)
     before = len(aws.called(write))
     aws.fail(write, how="lost", times=1)
-    after(aws, write, lambda: [aws.fail(read, "ExpiredTokenException") for read in reads] and None)
+
+    def end() -> None:
+        for read in reads:
+            aws.fail(read, "ExpiredTokenException")
+
+    after(aws, write, end)
     with pytest.raises(BackendError, match="in doubt") as caught:
         await order(adapter)
     assert (caught.value.kind, "ExpiredToken" in caught.value.message) == ("unreachable", True)
@@ -169,7 +174,12 @@ async def test_a_query_goes_on_where_a_look_at_it_is_throttled(
     stopped: list[str] = []
     aws.answers["logs.StartQuery"] = lambda asked: {"queryId": "q-1"}
     aws.answers["logs.GetQueryResults"] = lambda asked: {"status": "Complete", "results": []}
-    aws.answers["logs.StopQuery"] = lambda asked: stopped.append(asked["queryId"]) or {"success": True}
+
+    def stop(asked: dict[str, Any]) -> dict[str, Any]:
+        stopped.append(asked["queryId"])
+        return {"success": True}
+
+    aws.answers["logs.StopQuery"] = stop
     adapter = connect("logs", "cloudwatch", groups=["/ecs/analytics"])
     aws.fail("logs.GetQueryResults", "ThrottlingException", times=looks * BURST)
     search = adapter.search("fields @message", since=datetime.now(UTC) - timedelta(hours=1), until=until(), limit=9)
