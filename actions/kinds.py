@@ -161,6 +161,10 @@ TABLE: dict[str, Kind] = {
             "resume-release", "Resume", command="resume", held_back=True, button="Resume",
             help="Of a service with a controller: go on after a pause.",
         ),
+        _control(
+            "restart-release", "Restart", command="restart", held_back=True, button="Restart",
+            help="Of a service with a controller: replace its pods, the version stays.",
+        ),
         _standing(
             "freeze", "Freeze", Place("deploy.freeze", "h"),
             label="freeze it: nothing new goes out, a rollback still does",

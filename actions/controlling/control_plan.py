@@ -218,6 +218,6 @@ def _preconditions(target: ControllerTarget, state: ControllerState) -> tuple[st
     return (f"{target.entry.type} still says {state.view.phase}, unchanged since it was read",)
 
 
-PROMOTE, RETRY, PAUSE, RESUME, RETIRE = (
-    partial(plan_steer, word) for word in ("promote", "retry", "pause", "resume", "retire")
+PROMOTE, RETRY, PAUSE, RESUME, RESTART, RETIRE = (
+    partial(plan_steer, word) for word in ("promote", "retry", "pause", "resume", "restart", "retire")
 )

@@ -8,6 +8,7 @@ from actions.controlling.baking import BAKE
 from actions.controlling.control_plan import (
     PAUSE,
     PROMOTE,
+    RESTART,
     RESUME,
     RETIRE,
     RETRY,
@@ -33,6 +34,7 @@ Planner = Callable[[Request, Policy, Journal, ControllerTarget], Awaitable[Plan]
 PLANNERS: dict[str, Planner] = {
     "flip": refuse_flip, "release": plan_release, "rollback": plan_back, "abort": plan_abort, "retire": RETIRE,
     "promote": PROMOTE, "retry-release": RETRY, "pause-release": PAUSE, "resume-release": RESUME,
+    "restart-release": RESTART,
 }  # fmt: skip
 """By the kind of action."""
 

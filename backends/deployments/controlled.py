@@ -47,10 +47,12 @@ def heeded_by(adapter: object) -> Collection[str]:
 def offers(
     why_not: Mapping[OrderName, str], forms: Mapping[OrderName, tuple[str, ...]] | None = None
 ) -> tuple[OrderOffer, ...]:
-    """One for each order there is, from the reasons why it is not taken; empty: it is. `forms`: the explicit ones."""
+    """One for each order there is, from the reasons why it is not taken (empty: it is; missing: the system has none).
+    `forms`: the explicit ones."""
+    told = {name: why_not.get(name, f"it has no {name}") for name in get_args(OrderName)}
     return tuple(
-        OrderOffer(order=name, allowed=not why_not[name], why=why_not[name], forms=(forms or {}).get(name, ()))
-        for name in get_args(OrderName)
+        OrderOffer(order=name, allowed=not why, why=why, forms=(forms or {}).get(name, ()))
+        for name, why in told.items()
     )
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 ControllerPhase = Literal["healthy", "progressing", "paused", "degraded", "rolling_back", "unknown"]
 
-OrderName = Literal["release", "promote", "abort", "retry", "pause", "resume", "rollback", "retire"]
+OrderName = Literal["release", "promote", "abort", "retry", "pause", "resume", "restart", "rollback", "retire"]
 """What may be ordered of a controller; each of them offers those that it has."""
 
 CONTROLLER_SIDES = ("stable", "candidate")

@@ -138,10 +138,11 @@ def _of_controller(view: ControllerView, deployment: Deployment, session: Sessio
     ]
 
 
-_WHERE_TAKEN: tuple[tuple[Literal["retry", "pause", "resume"], str], ...] = (
+_WHERE_TAKEN: tuple[tuple[Literal["retry", "pause", "resume", "restart"], str], ...] = (
     ("retry", "go FORWARD again to what was aborted"),
     ("pause", "its controller stops where it is"),
     ("resume", "its controller goes on"),
+    ("restart", "its pods are replaced one after the other, the version stays"),
 )
 """Orders that few controllers have: shown only where one takes them now."""
 

@@ -38,6 +38,7 @@ REQUESTS = [
     Request(kind="retry-release", service="ctl"),
     Request(kind="pause-release", service="ctl"),
     Request(kind="resume-release", service="ctl"),
+    Request(kind="restart-release", service="ctl"),
     Request(kind="freeze", service="svc", for_s=3600.0),
     Request(kind="unfreeze", service="svc"),
     Request(kind="reject", service="svc", version="2.0"),

@@ -134,7 +134,8 @@ class FakeController:
             "promote": "" if self.pause else "it waits for nobody",
             "abort": "" if under_way else "nothing is under way",
             "rollback": "" if self.past or newest.left or newest.still_wanted else "no version was stable before",
-            "pause": NONE_HERE, "resume": NONE_HERE, "retry": "release it again", "retire": "it does so itself",
+            "pause": NONE_HERE, "resume": NONE_HERE, "restart": NONE_HERE, "retry": "release it again",
+            "retire": "it does so itself",
         }  # fmt: skip
         for name in get_args(OrderName):
             yield OrderOffer(order=name, allowed=not why[name], why=why[name])

@@ -72,6 +72,7 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "deploy retry": ("error", 5, ["nothing"]),
     "deploy pause": ("error", 5, ["nothing"]),
     "deploy resume": ("error", 5, ["nothing"]),
+    "deploy restart": ("error", 5, ["nothing"]),
     "deploy freeze": ("error", 5, ["nothing"]),
     "deploy unfreeze": ("error", 5, ["nothing"]),
     "deploy reject": ("error", 5, ["nothing", "2.5.0"]),
@@ -166,7 +167,7 @@ def test_what_needs_a_confirmation_is_what_changes_something():
         *(f"run {word}" for word in ("trigger", "retry", "cancel", "approve", "pause", "unpause")),
         *(f"alert {word}" for word in ("ack", "silence", "extend", "unsilence")),
         *(f"deploy {word}" for word in ("flip", "release", "rollback", "retire", "freeze", "unfreeze", "reject")),
-        *(f"deploy {word}" for word in ("promote", "abort", "retry", "pause", "resume")),
+        *(f"deploy {word}" for word in ("promote", "abort", "retry", "pause", "resume", "restart")),
         *(f"action {word}" for word in ORDERS),
     }
 

@@ -125,3 +125,13 @@ async def test_full_needs_a_reason_and_a_change_of_somebody_else_is_named(lab: A
         assert (nowhere["exit"], nowhere["errors"][0]["fix"]) == (5, "known: 1 (2.4.0), 2 (2.5.0)"), nowhere
         undone = await at.deploy("rollback", "--to", "1")
         assert (undone["exit"], undone["status"], undone["to"]) == (0, "succeeded", "2.4.0"), undone
+
+
+async def test_a_restart_is_done_when_the_controller_has_seen_it(lab: ArgoLab, tmp_path: Path) -> None:
+    async with moved(lab, tmp_path) as at:
+        await asyncio.sleep(1.0)  # restartAt is to the second, and of what is older
+        done = await at.deploy("restart")
+        assert (done["exit"], done["status"], done["changed"]) == (0, "succeeded", True), done
+        assert (await asyncio.to_thread(lab.get, at.name))["spec"]["restartAt"]
+        await asyncio.to_thread(until, lambda: lab.phase(at.name) == "Healthy", "its pods are new")
+        assert (await at.status())["controller"]["phase"] == "healthy"

@@ -249,6 +249,36 @@ async def test_a_controller_that_stands_still_is_unknown_and_nothing_is_sent_twi
     assert (await ended(web.controller, again.newest.id)).state == "succeeded"
 
 
+async def test_a_restart_replaces_the_pods_of_the_version_that_runs(make: Make, lab: ArgoLab) -> None:
+    web = await make(replicas=2)
+    assert "block" not in {each.level for each in (await web.preflight(Order(order="restart"))).values()}
+
+    def pods() -> set[str]:
+        path = lab.path("pods", root="/api/v1")
+        found = lab.api.call("GET", path, labelSelector=f"app%3D{web.name}")["items"]
+        return {each["metadata"]["uid"] for each in found if "deletionTimestamp" not in each["metadata"]}
+
+    before = await asyncio.to_thread(pods)
+    await asyncio.sleep(1.0)  # restartAt is to the second, and of what is older
+    taken = await web.order("restart")
+    assert taken.unanswered == ""
+    assert "it restarts already" in taken.view.offer("restart").why
+    await web.until(lambda state: state.view.phase == "healthy" and state.view.offer("restart").allowed)
+    after = await asyncio.to_thread(pods)
+    assert (len(after), before & after) == (2, set())
+    assert await asyncio.to_thread(lab.image, web.name) == "2.4.0"
+
+
+async def test_a_restart_is_refused_where_no_pod_would_be_replaced(make: Make, lab: ArgoLab) -> None:
+    web = await make()
+    await web.order("pause")
+    assert "resume it first" in (await web.controller.observe()).view.offer("restart").why
+    await web.order("resume")
+    await asyncio.to_thread(lab.merge, web.name, {"spec": {"replicas": 0}})
+    state = await web.until(lambda state: not state.view.offer("restart").allowed)
+    assert "is scaled to zero: it has no pods" in state.view.offer("restart").why
+
+
 async def test_a_pause_by_hand_is_told_and_ended(make: Make) -> None:
     web = await make()
     paused = await web.order("pause")

@@ -56,7 +56,7 @@ from backends.together import together
 
 LOOK_S = 0.2
 _READ = (("get", "argoproj.io", "rollouts"), ("list", "apps", "replicasets"))
-_SPEC_ORDERS = frozenset({"release", "rollback", "pause", "resume"})
+_SPEC_ORDERS = frozenset({"release", "rollback", "pause", "resume", "restart"})
 RIGHTS = {
     True: (*_READ, ("patch", "argoproj.io", "rollouts")),
     False: (*_READ, ("patch", "argoproj.io", "rollouts/status")),
@@ -213,6 +213,7 @@ class RolloutsController:
         words = {
             "abort": f"{what} taken back, to {live}; the spec still holds {what}",
             "retry": f"FORWARD again to {what}, from its first step",
+            "restart": f"the pods that {live} has now are replaced, one after the other",
             "pause": "spec.paused: it stops where it is", "resume": "spec.paused taken away: it goes on",
         }  # fmt: skip
         return [f"{order.order:<9}{words.get(order.order, what)}: {where}"]
@@ -247,6 +248,9 @@ class RolloutsController:
             return await self._seen(lambda state: bool(state.newest and state.newest.stamp == stamp))
         if order.order in ("pause", "resume"):
             await writer.send(seen, writer.pause_patch(seen, order.order == "pause"))
+            return await self._seen(lambda state: True)
+        if order.order == "restart":
+            await writer.send(seen, writer.restart_patch(seen))
             return await self._seen(lambda state: True)
         if order.order == "abort" and seen.is_told_anew:  # the controller would forget an abort that comes before it
             back = self._template(seen, seen.rollout.status.stable_rs)

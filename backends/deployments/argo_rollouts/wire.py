@@ -70,6 +70,7 @@ class RolloutSpec(Struct, rename="camel"):
 
     replicas: int = 1
     paused: bool = False
+    restart_at: str = ""
     template: dict[str, Any] | None = None
     workload_ref: WorkloadRef | None = None
     strategy: Strategy = field(default_factory=Strategy)
@@ -125,6 +126,7 @@ class RolloutStatus(Struct, rename="camel"):
     abort: bool = False
     aborted_at: datetime | None = None
     promote_full: bool = False
+    restarted_at: str = ""
     blue_green: BlueGreenStatus = field(default_factory=BlueGreenStatus)
     canary: CanaryStatus = field(default_factory=CanaryStatus)
     conditions: list[Condition] | None = None

@@ -106,8 +106,20 @@ def why_not(
         "retry": "" if aborted else "it is not aborted: retry is for what was aborted",
         "pause": "it is paused already" if spec.paused else "",
         "resume": "" if spec.paused else f"nobody paused it: spec.paused of Rollout {name} is not set",
+        "restart": _no_restart(rollout, by_hand),
         "retire": "Argo Rollouts takes the old pods down itself, after scaleDownDelaySeconds",
     }  # fmt: skip
+
+
+def _no_restart(rollout: Rollout, by_hand: str) -> str:
+    spec, name = rollout.spec, quoted(rollout.metadata.name, 128)
+    if spec.paused:
+        return by_hand
+    if spec.replicas == 0:
+        return f"Rollout {name} is scaled to zero: it has no pods"
+    if spec.restart_at and spec.restart_at != rollout.status.restarted_at:
+        return f"it restarts already, what was there at {quoted(spec.restart_at, 32)}"
+    return ""
 
 
 def forms_of(rollout: Rollout, newest: Operation | None) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 Source: `pkg/kubectl-argo-rollouts/cmd` of argoproj/argo-rollouts, whose merge patches compare nothing.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -49,6 +50,13 @@ class RolloutWriter:
     def pause_patch(seen: Seen, paused: bool) -> Patch:
         """`spec.paused`."""
         return [*_same_spec(seen), operation("add", ("spec", "paused"), paused)]
+
+    @staticmethod
+    def restart_patch(seen: Seen) -> Patch:
+        """`spec.restartAt`: the controller replaces what is older, a pod after the other. To the second, as it reads
+        it."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return [*_same_spec(seen), operation("add", ("spec", "restartAt"), now)]
 
     @staticmethod
     def promote_patch(seen: Seen, how: str) -> Patch:

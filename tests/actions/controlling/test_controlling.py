@@ -231,7 +231,9 @@ async def test_a_change_of_somebody_else_locks_it_and_is_steered_by_name(desk: D
     assert desk.controller.stable == "1.0"
 
 
-@pytest.mark.parametrize("kind", ["pause-release", "resume-release", "retry-release", "promote", "retire"])
+@pytest.mark.parametrize(
+    "kind", ["pause-release", "resume-release", "restart-release", "retry-release", "promote", "retire"]
+)
 async def test_an_order_that_does_not_exist_is_one_line(desk: Desk, kind: str) -> None:
     plan = await desk.gate.plan(Request(kind=kind, service="svc"))
     block = next(finding for finding in plan.findings if finding.level == "block")
