@@ -28,6 +28,28 @@ from backends.ports import SwitchState
 from backends.text import first_line, short_id
 
 
+class _Looked:
+    """What the switch of a service says, asked for once, and only where somebody needs it."""
+
+    def __init__(self, service: str, targets: Targets) -> None:
+        self._service, self._targets = service, targets
+        self._state: SwitchState | None = None
+        self._asked = False
+
+    async def state(self) -> SwitchState | None:
+        """None where it can not be read."""
+        if not self._asked:
+            self._asked = True
+            with contextlib.suppress(BackendError):
+                self._state = await (await self._targets.switch(self._service)).adapter.observe()
+        return self._state
+
+    async def edited(self) -> bool:
+        """Whether a hand's edit is why nobody can say what is live."""
+        state = await self.state()
+        return state is not None and bool(state.edited)
+
+
 async def enriched(deployment: Deployment, policy: Policy, journal: Journal, targets: Targets) -> Deployment:
     """`deployment` with it. Raises BackendError where the journal can not be read."""
     context, service = policy.context, deployment.service
@@ -45,15 +67,15 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         from_, to = change.moved
         by = change.by.partition("@")[0]
         last = LastSwitch(at=change.at, by=by, from_=from_, to=to, action=change.action)
-    offer, elsewhere = None, ""
+    offer, elsewhere, looked = None, "", _Looked(service, targets)
     if occupied is None and deployment.mark is not None:
         elsewhere, offer = await _elsewhere(journal, deployment, deployment.mark, change)
     if deployment.controller is not None:
         offer = _of_the_controller(deployment, change)
     elif occupied is not None and kind_of(occupied.kind).forward:
-        offer = await _of_the_open(deployment, occupied, targets)
+        offer = await _of_the_open(deployment, occupied, looked)
     elif change is not None and offer is None:  # else the newest change is theirs
-        offer = await _offer(deployment, change, targets)
+        offer = await _offer(deployment, change, looked, targets)
     moved, bad = "", None
     if occupied is None:
         shares = {color: round(side.weight_pct or 0) for color, side in deployment.colors.items()}
@@ -66,7 +88,7 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         failed = await _failed(journal, context, change, deployment)
     control = deployment.truth.control
     if deployment.controller is None and control.value == "unknown" and "\n" in control.detail:
-        control = replace(control, detail=await _written_anew(control.detail, policy, journal, targets, service))
+        control = replace(control, detail=await _written_anew(control.detail, policy, journal, looked, service))
     frozen = await freeze_of(journal, context, service) or window_freeze(policy, now())
     return replace(
         deployment,
@@ -95,13 +117,13 @@ def _ways_out(occupied: Action) -> str:
     return stopped_ways(occupied) if occupied.stopped_pid else ways_out(occupied)
 
 
-async def _written_anew(said: str, policy: Policy, journal: Journal, targets: Targets, service: str) -> str:
+async def _written_anew(said: str, policy: Policy, journal: Journal, looked: _Looked, service: str) -> str:
     """What is `said` of a control object that nobody can read, with the command for the side that the journal knows."""
-    with contextlib.suppress(BackendError):
-        state = await (await targets.switch(service)).adapter.observe()
-        if state.anew and (known := await as_the_journal_knows(state, journal, policy.context, service)) != state:
-            return known.detail
-    return said
+    state = await looked.state()
+    if state is None or not state.anew:
+        return said
+    known = await as_the_journal_knows(state, journal, policy.context, service)
+    return known.detail if known != state else said
 
 
 async def _failed(journal: Journal, context: str, change: Change, deployment: Deployment) -> str | None:
@@ -141,7 +163,7 @@ async def _elsewhere(
     return told, _ready(deployment, back.to) if back.to else unsaid
 
 
-async def _of_the_open(deployment: Deployment, occupied: Action, targets: Targets) -> RollbackOffer:
+async def _of_the_open(deployment: Deployment, occupied: Action, looked: _Looked) -> RollbackOffer:
     if occupied.from_ == "mixed":
         return RollbackOffer(
             to=None, ready=False, reason=f"{short_id(occupied.id or '')} came from a split, and goes back to it"
@@ -149,15 +171,15 @@ async def _of_the_open(deployment: Deployment, occupied: Action, targets: Target
     if deployment.live == occupied.from_:
         side, mine = occupied.from_.upper(), short_id(occupied.id or "")
         return RollbackOffer(to=None, ready=False, reason=f"{side} has all traffic: a rollback only ends {mine}")
-    if deployment.live == "unknown" and not await _is_edited(deployment.service, targets):
+    if deployment.live == "unknown" and not await looked.edited():
         return RollbackOffer(to=occupied.from_, ready=False, reason="what is live is unknown")
     return _ready(deployment, occupied.from_)
 
 
-async def _offer(deployment: Deployment, change: Change, targets: Targets) -> RollbackOffer:
+async def _offer(deployment: Deployment, change: Change, looked: _Looked, targets: Targets) -> RollbackOffer:
     weights = {color: round(side.weight_pct or 0) for color, side in deployment.colors.items()}
     way = way_back(change, weights, tuple(deployment.colors))
-    if way.word == "unknown" and way.to and await _is_edited(deployment.service, targets):
+    if way.word == "unknown" and way.to and await looked.edited():
         return _ready(deployment, way.to, left=change.versions.get(way.to, ""))  # it is written over
     if way.word == "unknown":
         return RollbackOffer(to=way.to or None, ready=False, reason="what is live is unknown")
@@ -165,13 +187,6 @@ async def _offer(deployment: Deployment, change: Change, targets: Targets) -> Ro
         return RollbackOffer(to=None, ready=False, reason=way.text)
     offer = _ready(deployment, way.to, left=change.versions.get(way.to, ""))
     return offer if change.back else replace(offer, until=await _way_back_until(change, deployment.service, targets))
-
-
-async def _is_edited(service: str, targets: Targets) -> bool:
-    """Whether a hand's edit is why nobody can say what is live."""
-    with contextlib.suppress(BackendError):
-        return bool((await (await targets.switch(service)).adapter.observe()).edited)
-    return False
 
 
 async def _way_back_until(change: Change, service: str, targets: Targets) -> datetime | None:

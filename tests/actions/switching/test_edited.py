@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from actions.models import Consent
+from backends.deployments.file_switch import FileSwitch
+from backends.ports import SwitchState
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, House
 from tests.actions.orders.test_orders import in_phase
 from tests.two_colors import TwoColors
@@ -66,6 +68,25 @@ async def test_what_nobody_can_read_is_written_anew_with_the_side_that_was_live(
             assert f"say with {live}: " in words
             assert f"with {other}" not in words
             assert f"where {other}" not in words
+
+
+async def test_one_look_asks_the_switch_once(house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is behind the way back, and how the file is written anew, each asked: three requests to a real balancer."""
+    await house.order(ANALYTICS_FLIP)
+    service.switch.write_text('{"weights": {"green": 1}}')
+    service.router_says = (502, "")
+    shown = await (await house.targets.switch("analytics")).adapter.deployment()
+    asked, observe = [], FileSwitch.observe
+
+    async def counted(switch: FileSwitch) -> SwitchState:
+        asked.append(switch)
+        return await observe(switch)
+
+    monkeypatch.setattr(FileSwitch, "observe", counted)
+    shown = await house.gate.enrich(shown)
+    assert "say with GREEN: " in shown.truth.control.detail
+    assert shown.rollback is not None
+    assert (shown.rollback.to, shown.rollback.ready, len(asked)) == ("blue", True, 1)
 
 
 async def test_a_file_broken_under_an_open_flip_is_not_called_ready_and_the_way_back_by_hand_goes_back(
