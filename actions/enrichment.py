@@ -69,7 +69,7 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         last = LastSwitch(at=change.at, by=by, from_=from_, to=to, action=change.action)
     offer, elsewhere, looked = None, "", _Looked(service, targets)
     if occupied is None and deployment.mark is not None:
-        elsewhere, offer = await _elsewhere(journal, deployment, deployment.mark, change)
+        elsewhere, offer = await _elsewhere(journal, context, deployment, deployment.mark, change)
     if deployment.controller is not None:
         offer = _of_the_controller(deployment, change)
     elif occupied is not None and kind_of(occupied.kind).forward:
@@ -145,7 +145,7 @@ def _of_the_controller(deployment: Deployment, change: Change | None) -> Rollbac
 
 
 async def _elsewhere(
-    journal: Journal, deployment: Deployment, mark: SwitchMark, change: Change | None
+    journal: Journal, context: str, deployment: Deployment, mark: SwitchMark, change: Change | None
 ) -> tuple[str, RollbackOffer | None]:
     """That an action of another journal may be at work on this switch, in words, and the way back by its mark where the
     newest change is one of those, also of an action that has ended; nothing where it is not."""
@@ -155,8 +155,8 @@ async def _elsewhere(
         weights=weights, revision="", stamp=mark.stamp, journal=mark.journal, wrote=mark.wrote, ended=mark.ended,
         odd_mark=mark.odd,
     )  # fmt: skip
-    told = next((each.text for each in await other_journal(journal, state) if each.code == OTHER_JOURNAL), "")
-    if not await newest_is_theirs(journal, state, change):
+    told = next((each.text for each in await other_journal(journal, context, state) if each.code == OTHER_JOURNAL), "")
+    if not await newest_is_theirs(journal, context, state, change):
         return told, None
     back = back_by_mark(state, tuple(deployment.colors))
     unsaid = RollbackOffer(to=None, ready=False, reason=back.why)

@@ -167,7 +167,11 @@ class Journal:
 
     async def knows(self, action_id: str) -> bool:
         """Whether an action of that very id is in it, of any context."""
-        return await self._look(False, lambda sql: sql.knows(action_id))
+        return bool(await self.context_of(action_id))
+
+    async def context_of(self, action_id: str) -> str:
+        """The context of the action of that very id; empty where it is none of this journal."""
+        return await self._look("", lambda sql: sql.context_of(action_id))
 
     async def by_key(self, context: str, key: str) -> tuple[Action, str] | None:
         """The action of an idempotency key, and the hash of its request."""

@@ -242,10 +242,11 @@ class SqlJournal:
         with self._database.reading() as connection:
             return identity_of(connection)
 
-    def knows(self, action_id: str) -> bool:
-        """Whether it is an action of this journal."""
+    def context_of(self, action_id: str) -> str:
+        """The context of an action of this journal; empty where it is none."""
         with self._database.reading() as connection:
-            return row_of(connection, id=action_id) is not None
+            row = row_of(connection, id=action_id)
+            return "" if row is None else str(row["context"])
 
     def by_key(self, context: str, key: str) -> tuple[Action, str] | None:
         """The action of an idempotency key, and the hash of its request."""

@@ -13,21 +13,23 @@ from backends.ports import SwitchState
 OTHER_JOURNAL, CHANGED_SINCE = "other-journal", "changed-since"
 
 
-async def other_journal(journal: Journal, state: SwitchState, *, forward: bool = True) -> list[Finding]:
-    """What forbids a way forward, until somebody overrides it: the last write is of an action of another journal that
-    has no end, or that may have left a split. What a hand
-    wrote since is of no journal, and is only told. For a way back (`forward` is false) it is a warning."""
+async def other_journal(journal: Journal, context: str, state: SwitchState, *, forward: bool = True) -> list[Finding]:
+    """What forbids a way forward, until somebody overrides it: the last write is of an action of another journal, or of
+    another context of this one, that has no end, or that may have left a split. What a hand wrote since is of no
+    journal, and is only told. For a way back (`forward` is false) it is a warning."""
     if state.odd_mark:
         text = f"the switch has a mark that this program can not read ({state.odd_mark}): a newer one may be at work"
         return [_finding(text, "see who wrote it: another version of teal, or somebody by hand", forward=forward)]
     action, colon, _ = state.stamp.partition(":")
     if not action or not colon:  # written by hand, or by nobody yet
         return []
-    if (state.ended and state.live not in ("mixed", "unknown")) or await journal.knows(action):
+    of_context = await journal.context_of(action)
+    if (state.ended and state.live not in ("mixed", "unknown")) or of_context == context:
         return []
     # A program before 0.2 that writes over our mark leaves the journal's id there: an action is ours that we know.
     named = state.journal not in ("", await journal.identity())
     whose = f"journal {state.journal}" if named else "another journal"
+    whose = f"context {of_context} of this journal" if of_context else whose
     by_hand = by_hand_since(state)
     if by_hand and state.ended:
         text = f"the switch was changed by hand since {action} of {whose} ended: {by_hand}"
@@ -43,11 +45,14 @@ async def other_journal(journal: Journal, state: SwitchState, *, forward: bool =
     ]
 
 
-async def newest_is_theirs(journal: Journal, state: SwitchState, change: Change | None) -> bool:
-    """Whether the newest change of traffic is of an action that this journal does not know, ended or not: the last
-    write names one, and `change`, the newest that this journal tells of, did not leave the traffic as it is since."""
+async def newest_is_theirs(journal: Journal, context: str, state: SwitchState, change: Change | None) -> bool:
+    """Whether the newest change of traffic is of an action that this journal does not know, or knows of another
+    context, ended or not: the last write names one, and `change`, the newest of this context, did not leave the traffic
+    as it is since."""
     action, colon, _ = state.stamp.partition(":")
-    if not action or not colon or state.odd_mark or state.live == "unknown" or await journal.knows(action):
+    if not action or not colon or state.odd_mark or state.live == "unknown":
+        return False
+    if await journal.context_of(action) == context:
         return False
     is_since = state.wrote not in ({}, state.weights) and change is not None and change.left == state.weights
     return not is_since  # a write that may leave no mark

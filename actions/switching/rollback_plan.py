@@ -60,15 +60,15 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
         move = _take_back_open(occupied, _over(state), orphaned=orphaned)
         findings = list(move.findings)
         evidence = await evidence_of(target, move, forward=False)
-        findings += await other_journal(journal, state, forward=False)
+        findings += await other_journal(journal, policy.context, state, forward=False)
         findings += evidence.findings + await _left_by_open(journal, occupied, move.to, evidence)
         return make_plan(request, policy, target, move, findings)
     change = await newest_change(journal, policy.context, request.service)
-    await _must_know_the_mark(journal, state, change)
-    others = await other_journal(journal, state, forward=False)
+    await _must_know_the_mark(journal, policy.context, state, change)
+    others = await other_journal(journal, policy.context, state, forward=False)
     foreign = any(each.code == OTHER_JOURNAL for each in others)
     past = "--override other-journal --reason WHY" if foreign else ""
-    theirs = await newest_is_theirs(journal, state, change)
+    theirs = await newest_is_theirs(journal, policy.context, state, change)
     if theirs:
         change = None  # what was written last is the newest change, and this journal knows older ones only
     marked = _by_mark(state, target.settings.colors, foreign=foreign) if change is None else None
@@ -176,13 +176,16 @@ def _form(service: str, state: SwitchState, colors: Sequence[str], flags: str = 
     return command("deploy flip", service, to=others[0].upper() if len(others) == 1 else "COLOR", flags=flags)
 
 
-async def _must_know_the_mark(journal: Journal, state: SwitchState, change: Change | None) -> None:
+async def _must_know_the_mark(journal: Journal, context: str, state: SwitchState, change: Change | None) -> None:
     """Raises JournalError where an action of this journal wrote the switch after the newest change that it tells of: a
     row was edited or taken away, or the file is an older copy."""
     action, _, step = state.stamp.partition(":")
     if not moves(step) or (change is not None and action <= change.action):
         return
-    if await journal.knows(action) or (state.journal and state.journal == await journal.identity()):
+    of_context = await journal.context_of(action)
+    if of_context not in ("", context):  # it is told of there
+        return
+    if of_context or (state.journal and state.journal == await journal.identity()):
         text = f"the switch was written by {clean(state.stamp, 64)} of this journal, which tells of no such change"
         raise JournalError("malformed", f"journal {journal.location.name}: {text}", fix="see who edited it")
 

@@ -115,7 +115,7 @@ async def in_the_way(policy: Policy, journal: Journal, service: str, state: Swit
         text = f"the rollback of {change.action} failed: {change.error}"
         fix = "see that production is as it should be"
         return [Finding(level="block", code="rollback-failed", text=text, fix=fix, overridable=True)]
-    found = await other_journal(journal, state)
+    found = await other_journal(journal, policy.context, state)
     if not found and (words := await moved_since(journal, policy.context, service, change, state.weights, {})):
         found = [Finding(level="warning", code=CHANGED_SINCE, text=first_line(words), fix="see who changed it")]
     return found

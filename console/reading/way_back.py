@@ -76,7 +76,7 @@ class WaysBack:
 async def _ask(switch: Switch, weights: dict[str, int]) -> Verdict:
     try:
         async with asyncio.timeout(LONGEST_S):
-            findings = await switch.preflight(await switch.observe(), weights)
+            findings = await switch.preflight(replace(await switch.observe(), over=True), weights)
     except TimeoutError:
         return Verdict(f"its preflight did not answer in {LONGEST_S:.0f} s")
     except BackendError as error:

@@ -165,7 +165,7 @@ class NginxSwitch:
         found = self._both(content, runs)
         if found.weights:
             return found
-        runs_on = SwitchState(weights=runs.shares, revision="").live
+        runs_on = "" if armed_by_hand(found) else SwitchState(weights=runs.shares, revision="").live
         return await self._sides.anew(
             found, "write it anew", lambda weights: self.manual_commands(weights)[:-1], runs_on
         )
@@ -271,9 +271,11 @@ class NginxSwitch:
         file = self._form.read(content)
         revision = revision_of(file.revision.encode() + repr(runs).encode())
         if not file.weights:
-            word, then = ("ARMED: ", ", any reload puts the edit in force") if armed_by_hand(file) else ("", "")
-            ran = f"nginx ran {shares_words(runs.shares)} when it read it last{then}"
-            return replace(file, revision=revision, detail=f"{word}{self._path}: {file.detail}; {ran}")
+            said, word = f"nginx runs {shares_words(runs.shares)}", ""
+            if armed_by_hand(file):  # what it says that it runs is a line of the file, which the edit left as it was
+                then = "any reload puts the edit in force, where none has yet"
+                said, word = f"{shares_words(runs.shares)} was written last, {then}", "ARMED: "
+            return replace(file, revision=revision, detail=f"{word}{self._path}: {file.detail}; {said}")
         file = replace(file, odd_mark=file.odd_mark or runs.more)
         says = (file.weights, self._form.generation(content), file.stamp)
         if says == (runs.shares, runs.generation, runs.stamp):

@@ -333,3 +333,17 @@ async def test_a_color_named_for_a_switch_that_can_not_be_read_is_told_why(mine:
             await mine.order(Request(kind="rollback", service="analytics", to=to))
         assert caught.value.exit_code == 9
         assert "nested too deep" in caught.value.error.message
+
+
+async def test_the_newest_change_of_another_context_of_this_journal_is_taken_back_by_its_mark(
+    house: House, service: TwoColors
+) -> None:
+    """Two contexts name one switch: each is told of the other's actions, and neither of a row that was edited."""
+    await house.order(ANALYTICS_FLIP)
+    gate = house.under(context="another")
+    plan = await gate.plan(ANALYTICS_ROLLBACK)
+    assert (plan.to, plan.blocked) == ("blue", False)
+    codes = {finding.code for finding in plan.findings}
+    assert ("by-the-mark" in codes, "no-journal" in codes) == (True, False)
+    ended = await house.order(ANALYTICS_ROLLBACK)
+    assert (ended.status, service.weights()["blue"]) == ("succeeded", 100)

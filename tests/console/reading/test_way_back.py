@@ -112,3 +112,13 @@ async def test_what_still_runs_ends_with_the_console() -> None:
     await judged(switch, ways=ways)
     await ways.aclose()
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_an_edit_that_the_way_back_writes_over_does_not_refuse_it() -> None:
+    """It said `not ready` of an include edited by hand, while `deploy rollback` went at once."""
+
+    class Edited(Asked):
+        async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
+            return [] if expected.over else [REFUSED]
+
+    assert await judged(Edited()) == offering().rollback
