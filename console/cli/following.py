@@ -50,7 +50,8 @@ async def follow(
         if not late or due is None or until == deadline or action.status == "paused":
             return action
         goes_back = action.status == "rolling_back" or action.phase in _ENDING
-        if is_frozen(action) or (not goes_back and clock() > due + (0.0 if back else OVERDUE_S)):
+        patience_s = 0.0 if back and not kind_of(action.kind).back else OVERDUE_S  # a way back ends itself in time
+        if is_frozen(action) or (not goes_back and clock() > due + patience_s):
             return action
         until = first(deadline, clock() + MOMENT_S)
     return action

@@ -1,5 +1,6 @@
 """When the command that ordered an action stops watching it."""
 
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -77,3 +78,24 @@ async def test_an_order_is_told_with_what_it_came_to(
     session: Any = Watched(before, then)
     assert await writing._steered(Common(), session, before, plan) == 0
     assert capsys.readouterr().out.startswith(said)
+
+
+@pytest.mark.parametrize(("kind", "waits"), [("rollback", True), ("flip", False)])
+async def test_a_way_back_that_gives_up_in_time_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, kind: Any, waits: bool
+) -> None:
+    """`deploy rollback --timeout` said 8, still open, of one that ended in the same second with nothing moved."""
+    monkeypatch.setattr(following, "MOMENT_S", 0.02)
+    began = time.monotonic()
+    runs = replace(action(status="running", phase="preflight"), kind=kind)
+
+    class Ending(Watched):
+        async def watch(self, action_id: str) -> AsyncIterator[Action]:
+            yield replace(runs, status="aborted") if time.monotonic() - began > 0.2 else runs
+            await following.asyncio.Event().wait()
+
+    session: Any = Ending()
+    seen = await following.follow(
+        Common(quiet=True), session, runs, None, time.monotonic() + 0.05, foreground=False, back=True
+    )
+    assert seen.status == ("aborted" if waits else "running")
