@@ -41,6 +41,7 @@ from backends.deployments.common import DeploymentConfig
 from backends.errors import BackendError, ErrorKind
 from backends.ports import Deployed, SwitchState
 from backends.text import clean, short_id
+from backends.together import together
 
 OTHER_VERSION, UNKNOWN_VERSION, SLOW = "other-version", "version-unknown", "slow-rollback"
 _UNREAD: frozenset[ErrorKind] = frozenset({"unreachable", "timeout", "malformed", "not_found"})
@@ -75,7 +76,7 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     move = marked or _take_back(change, state, target.settings, request, past, foreign=foreign or theirs)
     findings = list(move.findings)
     if move.already and (bad := await live_is_bad(target, state)) is not None:
-        findings.append(replace(bad, fix=_form(request.service, state, target.settings.colors)))
+        findings.append(replace(bad, fix=await _away(target, request.service, state)))
     if not move.already and (move.to or state.live == "unknown"):
         evidence = await evidence_of(target, move, forward=False)
         if change is not None:
@@ -174,6 +175,16 @@ def _by_mark(state: SwitchState, colors: Sequence[str], *, foreign: bool) -> Mov
 def _form(service: str, state: SwitchState, colors: Sequence[str], flags: str = "") -> str:
     others = [color for color in colors if color != state.live]
     return command("deploy flip", service, to=others[0].upper() if len(others) == 1 else "COLOR", flags=flags)
+
+
+async def _away(target: SwitchTarget, service: str, state: SwitchState) -> str:
+    """What leads away from a live side that is bad; that nothing does, where every other one is down."""
+    others = [color for color in target.settings.colors if color != state.live]
+    sides = await together(*(target.adapter.color_health(color) for color in others))
+    if others and all(side.healthy is False for side in sides):
+        down = "; ".join(f"{color.upper()}: {side.detail}" for color, side in zip(others, sides, strict=True))
+        return f"no other side is healthy ({down}): make one healthy first"
+    return _form(service, state, target.settings.colors)
 
 
 async def _must_know_the_mark(journal: Journal, context: str, state: SwitchState, change: Change | None) -> None:

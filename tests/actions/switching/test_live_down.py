@@ -89,6 +89,10 @@ async def test_a_rollback_with_nothing_to_take_back_says_that_what_is_live_is_do
     assert plan.already
     (down,) = [finding for finding in plan.findings if finding.code == "live-down"]
     assert "teal deploy flip analytics --to GREEN" in down.fix
+    service.sicken("green")  # it named a flip that is refused
+    (down,) = [one for one in (await house.gate.plan(ANALYTICS_ROLLBACK)).findings if one.code == "live-down"]
+    assert down.fix.startswith("no other side is healthy (GREEN: HTTP 503, ")
+    assert "teal deploy flip" not in down.fix
 
 
 async def test_one_whose_requests_fail_names_the_flip_that_leaves_it_and_is_no_success(
