@@ -30,6 +30,7 @@ OPENING_S = 15.0  # for the import of boto3, the credentials and the clients: no
 SENDS = 3  # of a write that AWS did not take because there were too many
 SEND_AGAIN_S = 0.4
 MAX_PAGES = 50
+MAX_EMPTY_PAGES = 10
 SETTLES_S = 10.0
 """After how many seconds a write that was not answered takes effect no more: AWS says nothing of it, and its load
 balancers give a request up long before."""
@@ -88,10 +89,22 @@ class Account:
         """
         return await self._call(partial(self._ask, service, operation, self._reads, request))
 
-    async def read_as(self, service: str, operation: str, make: Callable[[dict[str, Any]], T], /, **request: Any) -> T:
-        """What `make` makes of the answer of a read, in its thread: of a large one, no time of the event loop. Raises
-        BackendError."""
-        return await self._call(lambda: make(self._ask(service, operation, self._reads, request)))
+    async def first(
+        self, service: str, operation: str, key: str, make: Callable[[dict[str, Any]], T], /, **request: Any
+    ) -> T:
+        """What `make` makes of the first page that has something under `key`, which an empty page with a token is not
+        the end of; in its thread: of a large one, no time of the event loop. Raises BackendError."""
+
+        def found() -> T:
+            token: dict[str, Any] = {}
+            for _ in range(MAX_EMPTY_PAGES):
+                answer = self._ask(service, operation, self._reads, {**request, **token})
+                token = _next(answer)
+                if answer.get(key) or not token:
+                    break
+            return make(answer)
+
+        return await self._call(found)
 
     async def pages(self, service: str, operation: str, key: str, /, **request: Any) -> list[Any]:
         """What all pages of a read have under `key`. Raises BackendError."""
@@ -100,7 +113,7 @@ class Account:
         for _ in range(MAX_PAGES):
             answer = await self.read(service, operation, **request, **token)
             found += answer.get(key, ())
-            token = {asked: answer[told] for told, asked in _TOKENS.items() if answer.get(told)}
+            token = _next(answer)
             if not token:
                 return found
         raise BackendError("malformed", f"{self.where}: {operation}: more than {MAX_PAGES} pages")
@@ -247,3 +260,8 @@ class Account:
                     raise
                 return dict(error.response)
             return answer
+
+
+def _next(answer: dict[str, Any]) -> dict[str, Any]:
+    """What is asked with for the page behind an answer; nothing behind the last one."""
+    return {asked: answer[told] for told, asked in _TOKENS.items() if answer.get(told)}

@@ -191,6 +191,39 @@ async def test_a_query_goes_on_where_a_look_at_it_is_throttled(
     assert stopped == ([] if ends else ["q-1"])
 
 
+EMPTY: dict[str, tuple[Any, str, str, Callable[[Any], Awaitable[Any]]]] = {
+    "runs of a job": (_glue, "glue.GetJobRuns", "JobRuns", lambda a: a.runs()),
+    "executions": (_states, "stepfunctions.ListExecutions", "executions", lambda a: a.runs()),
+    "rules": (_states, "events.ListRuleNamesByTarget", "RuleNames", lambda a: a.pipelines()),
+    "jobs": (_glue, "glue.ListJobs", "JobNames", lambda a: a.runs()),
+    "alarms": (_alarms, "cloudwatch.DescribeAlarms", "MetricAlarms", lambda a: a.alerts()),
+    "mute rules": (_alarms, "cloudwatch.ListAlarmMuteRules", "AlarmMuteRuleSummaries", lambda a: a.silences()),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+async def test_an_empty_page_is_not_the_end(aws: FakeAws, connect: Connect, name: str) -> None:
+    made, call, key, look = EMPTY[name]
+    await made(aws, connect)
+    answer, token = aws.answers[call], "nextToken" if key == "executions" else "NextToken"
+
+    def paged(asked: dict[str, Any]) -> dict[str, Any]:
+        page = int(asked.get(token, "0"))
+        return answer({key: each for key, each in asked.items() if key != token}) if page > 1 else {
+            key: [], token: str(page + 1),
+        }  # fmt: skip
+
+    port, kind = {"glue": ("pipelines", "glue"), "cloudwatch": ("alerts", "cloudwatch")}.get(
+        call.partition(".")[0], ("pipelines", "step-functions")
+    )
+    whole = await look(connect(port, kind))
+    aws.answers[call] = paged
+    found = await look(connect(port, kind))
+    assert len(found) == len(whole) > 0
+    if name == "rules":
+        assert [each.schedule for each in found] == [each.schedule for each in whole]
+
+
 @pytest.mark.parametrize(
     ("region", "page"),
     [

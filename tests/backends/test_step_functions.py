@@ -113,8 +113,9 @@ async def test_a_redrive_and_a_stop_whose_answers_are_lost_are_one_each(
 async def test_what_can_not_be_redriven_says_why(states: FakeStates, adapter: StepFunctionsPipelines) -> None:
     await adapter.trigger("fails", "r1", {})
     await ended(adapter, "fails", "r1")
-    states.not_redrivable = "Execution history is too long"
+    states.not_redrivable = "Execution is older than the redrivable period of 14 days"
     assert await refused(adapter.retry("fails", "r1")) == "conflict"
+    assert await refused(adapter.retry_preview("fails", "r1")) == "conflict", "the plan says it already"
 
 
 async def test_the_input_is_one_json_object(aws: FakeAws, adapter: StepFunctionsPipelines) -> None:

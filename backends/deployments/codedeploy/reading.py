@@ -163,9 +163,8 @@ class GroupReader:
 
     async def _history(self, newest: Deployment | None) -> list[Deployment]:
         """The newest first."""
-        answer = await self._account.read(
-            "codedeploy", "list_deployments", applicationName=self._application, deploymentGroupName=self._group
-        )
+        asked = {"applicationName": self._application, "deploymentGroupName": self._group}
+        answer = await self._account.first("codedeploy", "list_deployments", "deployments", dict, **asked)
         ids = [ident for ident in answer.get("deployments", []) if ident][:HISTORY]
         missing = [ident for ident in ids if ident not in self._ended]
         found = [self._ended[ident] for ident in ids if ident in self._ended]

@@ -98,10 +98,8 @@ class Cluster:
 
     async def stopped(self, service: str, started_by: str = "") -> list[Task]:
         """Tasks of a service that were stopped lately, the newest first; `started_by`: only of that deployment."""
-        listed = await self.account.read(
-            "ecs", "list_tasks", cluster=self.name, serviceName=service, desiredStatus="STOPPED"
-        )
-        arns = listed.get("taskArns", [])[-100:]
+        asked = {"cluster": self.name, "serviceName": service, "desiredStatus": "STOPPED"}
+        arns = (await self.account.pages("ecs", "list_tasks", "taskArns", **asked))[-100:]
         if not arns:
             return []
         answer = await self.account.read("ecs", "describe_tasks", cluster=self.name, tasks=arns)

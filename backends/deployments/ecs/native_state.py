@@ -120,8 +120,9 @@ class NativeReader:
 
     async def _listed(self) -> list[Brief]:
         """The newest first."""
-        answer = await self._cluster.account.read(
-            "ecs", "list_service_deployments", cluster=self._cluster.name, service=self._service, maxResults=HISTORY
+        asked = {"cluster": self._cluster.name, "service": self._service, "maxResults": HISTORY}
+        answer = await self._cluster.account.first(
+            "ecs", "list_service_deployments", "serviceDeployments", dict, **asked
         )
         return told(answer.get("serviceDeployments", []), list[Brief], self._cluster.where)[:HISTORY]
 

@@ -96,7 +96,7 @@ class Reading:
             group = Group(folded(told(answer, RunsPage, self._account.where).job_runs))
             return before if before is not None and before.runs == group.runs else group
 
-        group = await self._account.read_as("glue", "get_job_runs", made, JobName=job, MaxResults=RUNS)
+        group = await self._account.first("glue", "get_job_runs", "JobRuns", made, JobName=job, MaxResults=RUNS)
         self._known[job] = group
         self.turns.read(job, is_open=group.is_open, is_empty=not group.runs)
         return group

@@ -48,15 +48,20 @@ class StepFunctionsOrders:
             raise BackendError("conflict", words, fix="cancel it first, or wait")
         return execution
 
-    async def redrive(self, machine: Machine, name: str) -> None:
-        """Raises as `ended`, and `conflict` where it can not be redriven."""
+    async def redrivable(self, machine: Machine, name: str) -> Execution:
+        """Raises as `ended`, and `conflict` for one that failed and can not be redriven."""
         execution = await self.ended(machine, name)
-        if execution.state == "success":
-            return
-        if execution.redrive_status == "NOT_REDRIVABLE":
+        if execution.state != "success" and execution.redrive_status == "NOT_REDRIVABLE":
             why = execution.redrive_status_reason or "AWS does not say why"
             words = clean(f"run {name} of {machine.name} can not be redriven: {why}", 300)
             raise BackendError("conflict", words, fix="trigger it anew")
+        return execution
+
+    async def redrive(self, machine: Machine, name: str) -> None:
+        """Raises as `redrivable`."""
+        execution = await self.redrivable(machine, name)
+        if execution.state == "success":
+            return
         arn, token = execution.execution_arn, f"teal-{execution.redrive_count}-{name}"[:64]
         self._reading.touched(machine)
 

@@ -185,9 +185,10 @@ class StepFunctionsPipelines:
         await self._orders.start(await self._reading.machine(as_sent(pipeline)), run_id, params)
 
     async def retry_preview(self, pipeline: str, run_id: str) -> list[str]:
-        """The states that failed or were stopped; those behind them follow."""
+        """The states that failed or were stopped; those behind them follow. Raises `conflict` where AWS redrives it
+        not, as one that is older than 14 days."""
         machine = await self._reading.machine(as_sent(pipeline))
-        execution = await self._orders.ended(machine, as_sent(run_id))
+        execution = await self._orders.redrivable(machine, as_sent(run_id))
         if execution.state == "success":
             return []
         return [task.task for task in await self.tasks(pipeline, run_id) if task.state != "success"]

@@ -96,8 +96,8 @@ class Reading:
         arn = machine.state_machine_arn
         kept = self._rules.get(arn)
         if kept is None or fresh or time.monotonic() - kept[0] > RULES_EVERY_S:
-            names = await self._account.read("events", "list_rule_names_by_target", TargetArn=arn)
-            asked = (self._account.read("events", "describe_rule", Name=name) for name in names.get("RuleNames", ()))
+            names = await self._account.pages("events", "list_rule_names_by_target", "RuleNames", TargetArn=arn)
+            asked = (self._account.read("events", "describe_rule", Name=name) for name in names)
             answers = await together(*asked)
             kept = (time.monotonic(), [told(answer, Rule, self._account.where) for answer in answers])
             self._rules[arn] = kept
@@ -133,7 +133,7 @@ class Reading:
             return Group(told(answer, ExecutionsPage, self._account.where).executions)
 
         asked = {"stateMachineArn": machine.state_machine_arn, "maxResults": EXECUTIONS}
-        group = await self._account.read_as("stepfunctions", "list_executions", made, **asked)
+        group = await self._account.first("stepfunctions", "list_executions", "executions", made, **asked)
         there = {execution.execution_arn for execution in group.runs}
         missing = [each for each in self._ours(machine.execution_arn("")) if each.execution_arn not in there]
         if missing:
