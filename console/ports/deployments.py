@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from msgspec.structs import replace
+
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment, Finding, Truth
@@ -95,11 +97,22 @@ def _says(item: Deployment) -> str:
 
 
 def _problems(items: Sequence[Deployment]) -> list[Problem]:
-    """Each service that is not well, but for a split that somebody is at."""
+    """Each service that is not well, but for a split that somebody is at, and a side that is being deployed to."""
     return [
         Problem(kind="service", ref=item.ref, state=item.health, subject=item.service, text=_says(item))
-        for item in items if severity_of(item) not in ("ok", "running")
+        for item in items if severity_of(_beside_its_deploy(item)) not in ("ok", "running")
     ]  # fmt: skip
+
+
+def _beside_its_deploy(item: Deployment) -> Deployment:
+    """`item` without what is wrong with a side that has no traffic, while somebody's action deploys there."""
+    from actions.telling import phase_words
+
+    runs = item.action is not None and item.orphaned_since is None and not item.action_stopped
+    if not runs or item.action_about.rpartition(", ")[2] not in {phase_words(step) for step in ("deploy", "health")}:
+        return item
+    calm = {name: side if side.takes_traffic else replace(side, healthy=True) for name, side in item.colors.items()}
+    return replace(item, colors=calm)
 
 
 DEPLOYMENTS: Port[Switch | Controller, Deployment] = Port(

@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from actions.journal.episodes import Episode
 from backends.models import Alert, CheckResult, Deployment, PipelineRun, QualityScore, TrendPoint, Truth, TruthLayer
+from console.ports.deployments import DEPLOYMENTS
 from console.ports.store import Snapshot, SourceError, SourceKey
 from console.reading.turning import AT_ONCE, Turning
+from tests.console.fakes import deployment
 
 NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
 
@@ -205,3 +208,21 @@ def test_a_split_that_somebody_is_at_is_no_trouble_and_one_of_nobodys_is() -> No
     assert Look("deployments")(1, split) == []
     alone = Deployment(ref="d/web", backend="d", service="web", live="mixed", colors={}, truth=truth)
     assert Look("deployments")(1, alone) == [("d/web", "critical", at(1), None)]
+
+
+@pytest.mark.parametrize(
+    ("about", "fields", "wrong"),
+    [
+        ("release 2.4.2, deploying", {}, 0),
+        ("release 2.4.2, waiting for health", {}, 0),
+        ("flip, baking", {}, 1),  # the side that it came from: there is no way back
+        ("release 2.4.2, deploying", {"orphaned_since": NOW}, 1),
+        ("release 2.4.2, deploying", {"live": "blue"}, 1),  # it has the traffic
+    ],
+)
+def test_a_side_that_is_being_deployed_to_is_no_trouble(about: str, fields: dict[str, Any], wrong: int) -> None:
+    """Our own deploy restarted BLUE, and the timeline told it as trouble: not healthy, well again."""
+    item = deployment(**{"live": "green", **fields}, action="7F3", action_about=about)
+    item.colors["blue"] = replace(item.colors["blue"], healthy=False, detail="connection refused")
+    assert DEPLOYMENTS.reading is not None
+    assert len(DEPLOYMENTS.reading.problems([item])) == wrong
