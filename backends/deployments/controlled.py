@@ -141,6 +141,8 @@ def way_back(state: ControllerState) -> RollbackOffer:
         return RollbackOffer(to=None, ready=False, reason=f"on its way back already: {operation.detail}")
     if operation is not None:
         to = operation.source.words if operation.source else None
+        if why := _refused(state, "abort"):
+            return RollbackOffer(to=to, ready=False, reason=why)
         return RollbackOffer(to=to, ready=to is not None, instant=to is not None, reason="what is under way is stopped")
     newest = state.newest
     if newest is not None and newest.still_wanted and newest.source is not None:
@@ -150,11 +152,18 @@ def way_back(state: ControllerState) -> RollbackOffer:
         return RollbackOffer(to=None, ready=False, reason="back already: the newest change went back")
     if before is None:
         return RollbackOffer(to=None, ready=False, reason="no version is known that was stable before")
+    if why := _refused(state, "rollback"):
+        return RollbackOffer(to=before.words, ready=False, reason=why)
     if state.at_once:
         return RollbackOffer(to=before.words, ready=True, instant=True, reason=state.at_once)
     return RollbackOffer(
         to=before.words, ready=True, reason=f"not instant: a new change, with its stages{took(state.newest)}"
     )
+
+
+def _refused(state: ControllerState, word: OrderName) -> str:
+    """Why the system does not take that order; empty where it does, or says nothing of it."""
+    return next((offer.why for offer in state.view.orders if offer.order == word), "")
 
 
 def goes_back(history: Sequence[str], came_from: str, to: str) -> bool:

@@ -1,9 +1,11 @@
 """Which change of a controller is a way back, and what the panel says while one is under way."""
 
+from typing import get_args
+
 import pytest
 
-from backends.deployments.controlled import goes_back, way_back
-from backends.models import ControllerView, Revision
+from backends.deployments.controlled import goes_back, offers, way_back
+from backends.models import ControllerView, OrderName, Revision
 from backends.ports import ControllerState, Operation
 
 
@@ -30,3 +32,14 @@ def test_a_way_back_under_way_is_not_offered_to_be_stopped(returned: bool) -> No
     view = ControllerView(type="x", phase="progressing", message="going")
     found = way_back(ControllerState(view=view, revision="r", newest=going, returned=returned))
     assert (found.ready, found.to) == ((False, None) if returned else (True, "2"))
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_way_back_that_the_system_does_not_take_is_not_called_ready(is_open: bool) -> None:
+    """As a pending release of Helm that somebody else makes, or auto-sync of Argo CD."""
+    source, target = Revision(id="b", version="2"), Revision(id="a", version="1")
+    newest = Operation(id="o", state="open" if is_open else "succeeded", target=target, source=source)
+    orders = offers(dict.fromkeys(get_args(OrderName), "") | {"abort" if is_open else "rollback": "not now"})
+    view = ControllerView(type="x", phase="progressing", orders=orders)
+    found = way_back(ControllerState(view=view, revision="r", newest=newest, before=source))
+    assert (found.ready, found.instant, found.to, found.reason) == (False, False, "2", "not now")

@@ -109,4 +109,21 @@ async def test_a_pending_release_says_since_when_and_is_refused_before_any_effec
         with pytest.raises(BackendError):
             await lab.adapter.order(state, Order(order=order, version="2.6.0", revision="1"), stamp="A:x")
     assert lab.calls() == lab.calls("upgrade") == []
+    way = (await lab.adapter.deployment()).rollback
+    assert way is not None
+    assert (way.ready, "clears it" in way.reason) == (False, True)
     assert state.view.phase == "unknown"
+
+
+async def test_a_rollback_to_what_came_later_goes_forward_and_can_be_taken_back(make_helm: Make) -> None:
+    def back(to: int) -> dict[str, str]:
+        return {"description": f"Rollback to {to}"}
+
+    one, two = release_of(1, "2.4.0", "superseded"), release_of(2, "2.5.0", "superseded")
+    lab = await make_helm(one, two, release_of(3, "2.4.0", info=back(1)))
+    assert (await lab.adapter.observe()).returned
+    lab.keep(release_of(3, "2.4.0", "superseded", info=back(1)), release_of(4, "2.5.0", info=back(2)))
+    state = await lab.adapter.observe()
+    assert state.before is not None
+    assert (state.returned, state.before.version) == (False, "2.4.0")
+    assert state.view.offer("rollback").allowed

@@ -193,6 +193,26 @@ def test_an_older_program_than_applied_it_is_told() -> None:
     assert "apply-method" not in found_of(now, to, version=FOUR)
 
 
+def test_flux_is_named_where_it_makes_the_release() -> None:
+    labels = "labels: {helm.toolkit.fluxcd.io/name: web, helm.toolkit.fluxcd.io/namespace: flux}"
+    marked = manifest_of("2.5.0").replace("metadata: {name: model}", f"metadata: {{name: model, {labels}}}")
+    now, to = release_of(2, "2.5.0", manifest=marked), release_of(1, "2.4.0", "superseded")
+    owner = found_of(now, to)["owner"]
+    assert "HelmRelease web of Flux makes this release" in owner.text
+    assert "`flux suspend helmrelease web -n flux` first" in owner.fix
+    assert "owner" not in found_of(release_of(2, "2.5.0"), to)
+
+
+async def test_the_history_says_status_chart_application_and_when(make_helm: Make) -> None:
+    lab = await make_helm(
+        release_of(1, "2.4.0", "superseded"), release_of(2, "2.4.9", "failed"), release_of(3, "2.5.0")
+    )
+    told = (await lab.preflight(Order(order="rollback", revision="1")))["history"].text.split("; ")
+    assert [each.split(",")[0] for each in told] == ["3 deployed", "2 failed", "1 superseded"]
+    assert told[1].startswith("2 failed, model 0.1.0, app 2.4.0, 2.4.9, Upgrade complete, ")
+    assert told[1].endswith("10:00 UTC")
+
+
 # ---- rights
 
 

@@ -28,7 +28,7 @@ from backends.commands import CommandEnd, filled
 from backends.deployments.common import DeploymentConfig
 from backends.deployments.controlled import control_layer, deployment_of, refuse_untaken, unheeded, version_layer
 from backends.deployments.helm.binary import Binary
-from backends.deployments.helm.findings import release_findings, rollback_findings
+from backends.deployments.helm.findings import history_finding, release_findings, rollback_findings
 from backends.deployments.helm.pods import behind
 from backends.deployments.helm.running import Runs, fate_of
 from backends.deployments.helm.state import Means, Seen
@@ -169,7 +169,7 @@ class HelmController:
         identity, rights, ends, seen = await together(
             identity_findings(self._api), check_rights(self._api, self._rights), ending(self._api), self._look()
         )
-        found = [*identity, rights, *ends]
+        found = [*identity, rights, *ends, history_finding(seen.revisions)]
         if order.order == "release":
             return found + await self._release_findings(seen, order.version)
         if order.order not in ("rollback", "abort"):
@@ -369,4 +369,5 @@ class HelmController:
             return [Finding.block("deploy-command", f"deploy: {problem_of[0]}", problem_of[1])]
         text = "deploy makes the revision; its chart and values are whoever wrote the command's"
         found = [Finding(level="ok", code="deploy-command", text=text)]
-        return found + release_findings(seen.deployed, hooks=self._config.hooks)
+        hooks = self._config.hooks
+        return found + await asyncio.to_thread(release_findings, seen.deployed, hooks=hooks)

@@ -1,26 +1,50 @@
 """What a rollback of a release does besides putting manifests back: told before it is begun."""
 
 from collections.abc import Sequence
+from datetime import UTC
 
 from backends.deployments.helm.binary import HelmVersion
-from backends.deployments.helm.manifest import Key, deleted, resources, unchangeable, words
+from backends.deployments.helm.manifest import Key, deleted, resources, unchangeable, words, workloads
 from backends.deployments.helm.store import Revised
 from backends.deployments.helm.wire import Hook, Release
 from backends.models import Finding
 from backends.ports.controllers import MIGRATES
 from backends.redaction import quoted
 from backends.text import counted
+from backends.times import local_words
 
 _RUNNING = frozenset({"Job", "Pod", "CronJob", "Workflow"})
 """Kinds of hooks that run something, as a migration does."""
 _SHOWN = 6
+_FLUX = "helm.toolkit.fluxcd.io"
 _DATA = frozenset({"PersistentVolumeClaim", "PersistentVolume", "Namespace", "CustomResourceDefinition"})
 """What takes data with it that no rollback brings back."""
 
 
+def history_finding(revisions: Sequence[Revised]) -> Finding:
+    """The newest revisions, the newest first."""
+    told = "; ".join(_told(each) for each in reversed(revisions[-_SHOWN:]))
+    return Finding(level="ok", code="history", text=told)
+
+
+def owner_findings(now: Revised | None) -> list[Finding]:
+    """Who makes this release again, and when: Flux marks each object of those that it makes. Blocks."""
+    release = now.release if now is not None else None
+    for each in workloads(release.manifest, release.namespace).values() if release else ():
+        labels = each["metadata"].get("labels")
+        name = labels.get(f"{_FLUX}/name") if isinstance(labels, dict) else None
+        if name:
+            space = quoted(str(labels.get(f"{_FLUX}/namespace", "")), 64)
+            by = quoted(str(name), 128)
+            text = f"HelmRelease {by} of Flux makes this release: its next reconciliation upgrades it again"
+            fix = f"`flux suspend helmrelease {by} -n {space}` first, and a revert in git"
+            return [Finding(level="warning", code="owner", text=text, fix=fix)]
+    return []
+
+
 def rollback_findings(now: Revised, to: Revised, *, hooks: bool, version: HelmVersion) -> list[Finding]:
     """Of a rollback from what runs to a revision. Parses both manifests: blocks."""
-    found = [_history(to)]
+    found = [Finding(level="ok", code="way-back", text=f"to revision {_told(to)}"), *owner_findings(now)]
     if now.release is None or to.release is None:
         text = f"what a rollback to revision {to.number} deletes is not known: its content could not be read"
         return [*found, Finding(level="warning", code="leaves", text=text, fix="see `helm get manifest`")]
@@ -53,26 +77,29 @@ def hook_findings(hooks: Sequence[Hook], run: bool) -> list[Finding]:
 
 
 def release_findings(now: Revised | None, *, hooks: bool) -> list[Finding]:
-    """What a release that fails would run: it goes back by itself."""
+    """Who else makes it, and what a release that fails would run: it goes back by itself. Blocks."""
     release = now.release if now is not None else None
     named = (
         [f"{quoted(hook.kind, 32)} {quoted(hook.name, 128)}" for hook in release.hooks_of_rollback] if release else []
     )
+    found = owner_findings(now)
     if not named or not hooks or now is None:
-        return []
+        return found
     text = f"where it fails it goes back to revision {now.number}, and RUNS its hooks: {_list(named)}"
-    return [Finding(level="warning", code="hooks", text=text, fix="`hooks = false` leaves them out")]
+    return [*found, Finding(level="warning", code="hooks", text=text, fix="`hooks = false` leaves them out")]
 
 
-def _history(to: Revised) -> Finding:
-    release = to.release
+def _told(found: Revised) -> str:
+    """`5 deployed, model 0.1.0, app 2.4.0, Rollback to 3, 29 Nov 17:26 UTC`."""
+    release = found.release
     if release is None:
-        return Finding(level="ok", code="history", text=f"revision {to.number}: {to.status}")
+        return f"{found.number} {found.status}"
     chart, at = release.chart.metadata, release.deployed_at
-    text = f"revision {to.number}: {quoted(chart.name, 64)} {quoted(chart.version, 64)}"
-    text += f", app {quoted(chart.app_version, 64)}" if chart.app_version else ""
-    text += f", {quoted(release.info.description)}" if release.info.description else ""
-    return Finding(level="ok", code="history", text=text + (f", {at:%d %b %H:%M} UTC" if at else ""))
+    parts = [f"{found.number} {found.status}", f"{quoted(chart.name, 64)} {quoted(chart.version, 64)}"]
+    parts += [f"app {quoted(chart.app_version, 64)}"] if chart.app_version else []
+    parts += [found.image] if found.image and found.image != chart.app_version else []
+    parts += [quoted(release.info.description, 80)] if release.info.description else []
+    return ", ".join([*parts, *([local_words(at, UTC)] if at else [])])
 
 
 def _deletes(gone: list[Key]) -> list[Finding]:

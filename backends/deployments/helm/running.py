@@ -22,6 +22,7 @@ class Runs:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[CommandEnd]] = set()
+        self._noting: set[asyncio.Task[Any] | None] = set()
 
     def begin(
         self,
@@ -40,6 +41,7 @@ class Runs:
         async def run() -> CommandEnd:
             OWNER.set(_Noting(OWNER.get(), note, told))
             ended = await run_bounded(command, directory, timeout_s=timeout_s, env=env)
+            self._noting.add(asyncio.current_task())
             await after(ended)
             return ended
 
@@ -64,8 +66,9 @@ class Runs:
         await self._cancelled()
 
     async def _cancelled(self) -> None:
+        """Their commands ended; how one ended is noted to its end."""
         tasks = set(self._tasks)
-        for task in tasks:
+        for task in tasks - self._noting:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -77,6 +80,7 @@ class Runs:
 
     def _over(self, task: "asyncio.Task[CommandEnd]") -> None:
         self._tasks.discard(task)
+        self._noting.discard(task)
         if not task.cancelled():
             task.exception()  # told by the order that began it, where that still waits
 

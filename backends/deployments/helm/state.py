@@ -13,7 +13,7 @@ from functools import cached_property
 from msgspec import Struct
 from msgspec.structs import replace
 
-from backends.deployments.controlled import offers
+from backends.deployments.controlled import goes_back, offers
 from backends.deployments.helm.store import Mark, Revised
 from backends.errors import BackendError
 from backends.models import ControllerPhase, ControllerView, OrderName, Revision
@@ -184,10 +184,11 @@ class Seen:
     def _goes_back(self) -> bool:
         """Whether the newest revision is a rollback to what was there before: one to what came later goes forward."""
         to = self.by_number.get(self.to_of(self.last))
-        was = next((each for each in reversed(self.revisions[:-1]) if each.good), None)
-        if to is None or was is None:
-            return to is not None or bool(self.to_of(self.last))
-        return self._first(to) < self._first(was) or self.revisions[-2] is not was
+        before = self.revisions[:-1]
+        was = next((each for each in reversed(before) if each.good), None)
+        if to is None or was is None or was is not before[-1]:  # after one that failed every rollback is a way back
+            return bool(self.to_of(self.last))
+        return goes_back([each.digest for each in before if each.good], was.digest, to.digest)
 
     def _began(self, found: Revised) -> datetime | None:
         return (found.release.deployed_at if found.release else None) or found.metadata.creation_timestamp

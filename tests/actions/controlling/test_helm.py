@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from actions.guards import Policy, refusal
-from actions.models import Consent
+from actions.models import Action, Consent
 from backends.ports import Order
 from tests.actions.controlling.desk import RELEASE, ROLLBACK, Desk, at_desk
 from tests.backends.helm_fixtures import Lab, Make, make_helm
@@ -33,10 +33,17 @@ async def desk(tmp_path: Path, lab: Lab) -> AsyncIterator[Desk]:
         yield at
 
 
+async def over(desk: Desk, action: Action) -> Action:
+    """As it ended, once its runner has closed the adapter, which is everybody's here."""
+    found = await desk.ended(action)
+    await asyncio.gather(*desk.runners)
+    return found
+
+
 async def test_a_release_is_followed_and_a_rollback_goes_to_the_revision_before(desk: Desk, lab: Lab) -> None:
-    released = await desk.ended(await desk.begin(RELEASE))
+    released = await over(desk, await desk.begin(RELEASE))
     assert (released.status, released.to) == ("succeeded", "2.0")
-    back = await desk.ended(await desk.begin(ROLLBACK))
+    back = await over(desk, await desk.begin(ROLLBACK))
     assert (back.status, back.to) == ("succeeded", "1.1")
     assert [call[2] for call in lab.calls()] == ["2"]
     again = await desk.begin(ROLLBACK)
@@ -46,7 +53,7 @@ async def test_a_release_is_followed_and_a_rollback_goes_to_the_revision_before(
 
 async def test_a_release_that_fails_goes_back_by_itself(desk: Desk, lab: Lab) -> None:
     (lab.directory / "fail-upgrade").write_text("timed out waiting for the condition")
-    found = await desk.ended(await desk.begin(RELEASE))
+    found = await over(desk, await desk.begin(RELEASE))
     assert found.status == "rolled_back"
     assert "timed out waiting for the condition" in str(found.error)
     assert [call[2] for call in lab.calls()] == ["2"]
@@ -57,7 +64,7 @@ async def test_a_release_that_fails_goes_back_by_itself(desk: Desk, lab: Lab) ->
 
 async def test_a_way_back_that_fails_too_pages_somebody_with_the_command(desk: Desk, lab: Lab) -> None:
     (lab.directory / "fail").write_text("cannot patch")
-    found = await desk.ended(await desk.begin(RELEASE))
+    found = await over(desk, await desk.begin(RELEASE))
     assert found.status == "rollback_failed"
     assert found.error is not None
     assert "helm rollback model 2 " in found.error.fix
@@ -75,9 +82,9 @@ async def test_a_rollback_stops_a_release_under_way_and_its_command(desk: Desk, 
 
     letting = asyncio.create_task(let_go())
     await desk.begin(ROLLBACK)
-    over = await desk.ended(action)
+    found = await over(desk, action)
     await letting
-    assert over.status == "rolled_back"
+    assert found.status == "rolled_back"
     assert [call[2] for call in lab.calls()] == ["2"]
     state = await lab.adapter.observe()
     assert state.view.stable is not None
