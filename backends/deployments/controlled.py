@@ -15,6 +15,8 @@ from backends.ports import ControllerState, Operation, Order, ProbeTarget
 from backends.settings import Duration
 
 SEEN_WITHIN_S = 10.0
+ACTED_S = 15.0
+"""After this long without an effect nobody knows whether one comes."""
 LOOK_S = 0.3
 REST = {"stable": 100, "candidate": 0}
 _UNHEEDED = {
@@ -80,12 +82,33 @@ async def shown(
     observe: Callable[[], Awaitable[ControllerState]], holds: Callable[[ControllerState], bool], unseen: str
 ) -> ControllerState:
     """The state as soon as it `holds` what was ordered. Raises BackendError(timeout), in the words `unseen`."""
-    until = time.monotonic() + SEEN_WITHIN_S
-    while not holds(state := await observe()):
-        if time.monotonic() >= until:
-            raise BackendError("timeout", unseen)
-        await asyncio.sleep(LOOK_S)
+
+    async def look() -> tuple[ControllerState, str]:
+        state = await observe()
+        return state, "" if holds(state) else unseen
+
+    state, left = await _looked(look, SEEN_WITHIN_S)
+    if left:
+        raise BackendError("timeout", left)
     return state
+
+
+async def acted_on(look: Callable[[], Awaitable[tuple[ControllerState, str]]]) -> ControllerState:
+    """The state once the system has acted on an order that it took: `look` says what of it shows no effect yet, empty
+    for nothing. After `ACTED_S` as it is, and `unanswered`: nobody knows then whether it comes. Raises as `look`."""
+    state, left = await _looked(look, ACTED_S)
+    return replace(state, unanswered=f"{left}, for {ACTED_S:g} s: is its controller running?") if left else state
+
+
+async def _looked(
+    look: Callable[[], Awaitable[tuple[ControllerState, str]]], within_s: float
+) -> tuple[ControllerState, str]:
+    until = time.monotonic() + within_s
+    while True:
+        state, left = await look()
+        if not left or time.monotonic() >= until:
+            return state, left
+        await asyncio.sleep(LOOK_S)
 
 
 def shares_of(state: ControllerState) -> dict[str, int]:

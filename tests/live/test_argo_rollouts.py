@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backends.deployments.argo_rollouts import controller as adapter_module
+from backends.deployments import controlled
 from backends.deployments.argo_rollouts.controller import RolloutsController
 from backends.errors import BackendError
 from backends.http import Http
@@ -225,7 +225,7 @@ def _runs(web: Web) -> list[Any]:
 async def test_a_controller_that_stands_still_is_unknown_and_nothing_is_sent_twice(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapter_module, "SEEN_S", 1.0)
+    monkeypatch.setattr(controlled, "ACTED_S", 1.0)
     web = await make()
     with web.lab.without_controller():
         there = await released(web.controller, "2.5.0")

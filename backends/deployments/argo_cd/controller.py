@@ -15,7 +15,6 @@ docs/kubernetes.md. API: https://argo-cd.readthedocs.io/en/stable/developer-guid
 
 import asyncio
 import shlex
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +27,14 @@ from backends.deployments.argo_cd.doors import ApiDoor, ClusterDoor, Door
 from backends.deployments.argo_cd.state import Seen, short
 from backends.deployments.argo_cd.windows import window_findings
 from backends.deployments.common import DeploymentConfig
-from backends.deployments.controlled import control_layer, deployment_of, refuse_untaken, unheeded, version_layer
+from backends.deployments.controlled import (
+    acted_on,
+    control_layer,
+    deployment_of,
+    refuse_untaken,
+    unheeded,
+    version_layer,
+)
 from backends.http import Http
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
 from backends.kubernetes.kubeconfig import at_cluster
@@ -37,10 +43,9 @@ from backends.ports import ControllerState, Operation, Order
 from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.settings import Secret
+from backends.text import first_line
 from backends.together import together
 
-LOOK_S = 0.3
-SEEN_S = 15.0
 HOME = "argocd"
 
 
@@ -152,7 +157,7 @@ class ArgoCdController:
         if order.order == "rollback":
             past = seen.past_of(order.revision)
             told = await self._door.commit(past.revision)
-            said = f": {quoted(told.message.splitlines()[0], 120)}, {quoted(told.author, 64)}" if told.message else ""
+            said = f": {quoted(first_line(told.message), 120)}, {quoted(told.author, 64)}" if told.message else ""
             text = f"sync {past.id} of {_at(past.deployed_at)}, {short(past.revision)}{said}"
             found.append(Finding(level="ok", code="history", text=text))
             text = (
@@ -268,14 +273,11 @@ class ArgoCdController:
         return replace(state, newest=await self.operation(newest.id))
 
     async def _until(self, holds: Callable[[ControllerState], bool], unseen: str) -> ControllerState:
-        """The state as soon as it `holds`; after 15 s as it is, which says that nobody knows."""
-        until = time.monotonic() + SEEN_S
-        while not holds(state := await self.observe()):
-            if time.monotonic() >= until:
-                words = f"{self._door.where}: no effect seen for {SEEN_S:g} s: {unseen}; is its controller running?"
-                return replace(state, unanswered=words)
-            await asyncio.sleep(LOOK_S)
-        return state
+        async def look() -> tuple[ControllerState, str]:
+            state = await self.observe()
+            return state, "" if holds(state) else f"{self._door.where}: no effect seen: {unseen}"
+
+        return await acted_on(look)
 
     @staticmethod
     def _release_findings(seen: Seen, version: str) -> list[Finding]:

@@ -17,17 +17,14 @@ API: https://argo-rollouts.readthedocs.io/en/stable/features/specification/
 
 import asyncio
 import shlex
-import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from backends.deployments.argo_cd.owner import self_heal_findings
 from backends.deployments.argo_rollouts.findings import rollback_findings, strategy_findings
 from backends.deployments.argo_rollouts.reading import RolloutReader
-from backends.deployments.argo_rollouts.state import SEEN_S, Seen
+from backends.deployments.argo_rollouts.state import Seen
 from backends.deployments.argo_rollouts.surroundings import RolloutSurroundings
 from backends.deployments.argo_rollouts.truth import endpoints_layer, preview_problem, sides_of
 from backends.deployments.argo_rollouts.wire import without_hash
@@ -35,6 +32,7 @@ from backends.deployments.argo_rollouts.words import ABORTED
 from backends.deployments.argo_rollouts.writing import RolloutWriter
 from backends.deployments.common import DeploymentConfig
 from backends.deployments.controlled import (
+    acted_on,
     control_layer,
     deployment_of,
     refuse_untaken,
@@ -54,7 +52,6 @@ from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.together import together
 
-LOOK_S = 0.2
 _READ = (("get", "argoproj.io", "rollouts"), ("list", "apps", "replicasets"))
 _SPEC_ORDERS = frozenset({"release", "rollback", "pause", "resume", "restart"})
 RIGHTS = {
@@ -264,17 +261,12 @@ class RolloutsController:
         return await self._seen(lambda state: state.revision != was)
 
     async def _seen(self, holds: Callable[[ControllerState], bool]) -> ControllerState:
-        """The state as soon as the controller has acted on what was written; after 15 s as it is, which says so."""
-        until = time.monotonic() + SEEN_S
-        while True:
+        async def look() -> tuple[ControllerState, str]:
             seen = await self._reader.look(judged=False)
-            state = seen.state
-            if holds(state) and not seen.unanswered:
-                return state
-            if time.monotonic() >= until:
-                words = seen.unanswered or "no effect seen of what was ordered"
-                return replace(state, unanswered=f"{words}, for {SEEN_S:g} s: is the controller running?")
-            await asyncio.sleep(LOOK_S)
+            left = seen.unanswered or ("" if holds(seen.state) else "no effect seen of what was ordered")
+            return seen.state, left
+
+        return await acted_on(look)
 
     def _template(self, seen: Seen, revision: str) -> dict[str, object]:
         """That of a ReplicaSet by its hash, or by the number of its revision. Raises BackendError(not_found)."""

@@ -17,7 +17,7 @@ from backends.deployments.argo_rollouts.wire import (
     version_of,
 )
 from backends.deployments.argo_rollouts.words import ABORTED, detail_of, forms_of, pause_of, unanswered_words, why_not
-from backends.deployments.controlled import offers
+from backends.deployments.controlled import ACTED_S, offers
 from backends.errors import BackendError
 from backends.kubernetes.api import FIELD_MANAGER
 from backends.models import ControllerPhase, ControllerView, Revision
@@ -31,8 +31,6 @@ OP_REVISION = "tealdeck.io/op-revision"
 OP_FROM = "tealdeck.io/op-from"
 BACK = (":rollback", ":unwant")
 """How the stamps of ways back end: the steps that order them."""
-SEEN_S = 15.0
-"""After this long without an effect nobody knows whether one comes."""
 
 
 class Seen:
@@ -123,7 +121,7 @@ class Seen:
         """Whether that was longer ago than the controller may take."""
         times = [each.time for each in self.rollout.metadata.managed_fields or () if each.time is not None]
         newest = max(times, default=datetime.min.replace(tzinfo=UTC))
-        return bool(self.unanswered) and datetime.now(UTC) - newest > timedelta(seconds=SEEN_S)
+        return bool(self.unanswered) and datetime.now(UTC) - newest > timedelta(seconds=ACTED_S)
 
     @cached_property
     def newest(self) -> Operation | None:
