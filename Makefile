@@ -21,8 +21,9 @@ lint: .venv/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The budgets; or start-up beside that of a commit before: make bench BENCH="--base main~20"
 bench: .venv/.test
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # Plays 1,000 rounds on each switch, side by side: kills, two journals, broken ones, orphaned commands, hangs, dead
 # sides, edits by hand. 200 rounds each: make chaos CHAOS="--rounds 200"; round 17 of seed 3 again:

@@ -57,7 +57,8 @@ def _version(env: dict[str, str]) -> Measurement:
     )
 
 
-def _headless_read(env: dict[str, str], directory: Path, url: str) -> Measurement:
+def checks_config(directory: Path, url: str) -> Path:
+    """A config that looks at `BACKENDS` paths of the HTTP server at `url`."""
     checks = "".join(
         f'[[contexts.c.checks]]\nname = "api{index}"\ntype = "http"\nurl = "{url}/{index}"\n'
         for index in range(BACKENDS)
@@ -65,6 +66,11 @@ def _headless_read(env: dict[str, str], directory: Path, url: str) -> Measuremen
     config = directory / "bench.toml"
     config.write_text(f"[contexts.c]\n{checks}")
     config.chmod(0o600)
+    return config
+
+
+def _headless_read(env: dict[str, str], directory: Path, url: str) -> Measurement:
+    config = checks_config(directory, url)
     urls = [f"{url}/{index}" for index in range(BACKENDS)]
     return compare(
         f"teal check -o json, {BACKENDS} HTTP backends : httpx",
