@@ -85,3 +85,9 @@ def test_check_and_doctor_look_at_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert of_actions(Acting(), UTC, [found]).state == health
     seen = _of_state(tmp_path)
     assert (seen.health, "space is left" in seen.detail) == (health, health != "ok")
+
+
+def test_what_nobody_counted_is_no_zero() -> None:
+    assert [datum.value for datum in of_actions(Acting(), UTC).perfdata] == [0, 0, 0]
+    lost = of_actions(Acting(unknown="who acts is unknown: journal x: locked"), UTC)
+    assert (lost.state, lost.perfdata) == ("unknown", ())
