@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from msgspec.structs import replace
 
+from actions.journal.episodes import Episode
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment, Finding, Truth
@@ -97,11 +99,56 @@ def _says(item: Deployment) -> str:
 
 
 def _problems(items: Sequence[Deployment]) -> list[Problem]:
-    """Each service that is not well, but for a split that somebody is at, and a side that is being deployed to."""
-    return [
-        Problem(kind="service", ref=item.ref, state=item.health, subject=item.service, text=_says(item))
-        for item in items if severity_of(_beside_its_deploy(item)) not in ("ok", "running")
-    ]  # fmt: skip
+    """Each side that fails its users, which only a rate of that side ends; and each service that is not well beside
+    that, but for what an action that somebody runs is in the midst of."""
+    return [problem for item in items for problem in (*_failing(item), *_not_well(item))]
+
+
+def _failing(item: Deployment) -> Iterator[Problem]:
+    for color, side in item.colors.items():
+        if side.takes_traffic and side.failing and side.healthy is not False:
+            alone = replace(item, colors={color: side})
+            yield Problem(
+                kind="service", ref=_side_ref(item, color), state="critical", subject=item.service, text=_says(alone)
+            )
+
+
+def _not_well(item: Deployment) -> Iterator[Problem]:
+    beside = _beside_rates(item)
+    if severity_of(_beside_its_deploy(beside)) not in ("ok", "running") and not _own_doing(beside):
+        yield Problem(kind="service", ref=item.ref, state=beside.health, subject=item.service, text=_says(beside))
+
+
+def _beside_rates(item: Deployment) -> Deployment:
+    sides = {
+        color: replace(side, error_pct=None) if side.healthy is not False else side
+        for color, side in item.colors.items()
+    }
+    return replace(item, colors=sides)
+
+
+def _own_doing(item: Deployment) -> bool:
+    """Whether it is only in the midst of what an action does that somebody runs: between a write and its proof its
+    layers differ, and a reload would undo it."""
+    runs = item.action is not None and item.orphaned_since is None and not item.action_stopped
+    return runs and item.health == "warning" and item.live == "mixed"
+
+
+def _side_ref(item: Deployment, color: str) -> str:
+    return f"{item.ref}/{color}"
+
+
+def _over(items: Sequence[Deployment], episode: Episode, read_at: datetime) -> datetime | None:
+    """A side is well again once its rate says so, or it takes no traffic; a service once nobody is at it any more."""
+    for item in items:
+        for color, side in item.colors.items():
+            if episode.ref == _side_ref(item, color):
+                judged = side.healthy is False or side.error_pct is not None or side.weight_pct == 0
+                return read_at if judged else None
+        if episode.ref == item.ref:
+            well = severity_of(_beside_rates(item)) == "ok" and not _unjudged(item)
+            return read_at if well or any(_not_well(item)) else None
+    return read_at
 
 
 def _beside_its_deploy(item: Deployment) -> Deployment:
@@ -133,6 +180,7 @@ DEPLOYMENTS: Port[Switch | Controller, Deployment] = Port(
         unjudged=_unjudged,
         quiet=_quiet,
         problems=_problems,
+        over=_over,
         at=lambda deployment: deployment.last_switch.at if deployment.last_switch else None,
     ),
     noun=Noun(name="deploy", help="Deployments:", command="console.cli.deploy:deploy"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SETTLE_S = 1.0
 """What follows from a snapshot for other sources has followed by then."""
 WRITE_S = 5.0
+KNOWN_FOR = timedelta(minutes=1)
+"""So often is asked what others saw begin: who looks all the time is who sees it end."""
 PENDING = 1000
 AT_ONCE = 50
 
@@ -60,7 +62,7 @@ class Remembering:
         self._stir = asyncio.Event()
         self._own: list[Episode] = []
         self._pending: list[Episode] = []
-        self._known = False
+        self._known_at: datetime | None = None
         self.changed: Callable[[], None] = lambda: None
         store.listen(self._hear)
 
@@ -80,9 +82,9 @@ class Remembering:
         heard, self._heard = self._heard, set()
         if self._edited is not None and await self._edited():
             return False
-        if not self._known:
-            self._known = True
-            now = moment.utc_now()
+        now = moment.utc_now()
+        if self._known_at is None or now - self._known_at >= KNOWN_FOR:
+            self._known_at = now
             self._turning.know((await self._books(now - KEPT, now)).episodes)
         news = await asyncio.to_thread(self._news, [self._store.get(key) for key in sorted(heard)])
         if news:

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
+from actions.journal.episodes import KEPT
 from backends.models import Item
 from backends.registry import remembers
 from console.ports.alerts import ALERTS
@@ -27,6 +28,12 @@ INTERVAL_S = 30.0
 EPISODES = SourceKey("timeline", "episodes")
 
 _MAY_REMEMBER = ("alerts", "deployments")
+
+
+def _reach(since: datetime, until: datetime) -> datetime:
+    """From when on T0 is looked for, which may be long before the window."""
+    return min(since, until - KEPT)
+
 
 Window = Callable[[], tuple[datetime, datetime]]
 _Fetch = Callable[[str, Window], Awaitable[tuple[Item, ...]]]
@@ -86,7 +93,7 @@ class TimelineSources:
         records = await self._reader.audit_records(since=since)
         watched = await self._reader.watched()
         return (
-            *history.of_actions(actions, since, until),
+            *history.of_actions(actions, _reach(since, until), until),
             *history.of_moves(actions, records, since, until),
             *history.of_notes(records, since, until),
             *history.of_watches(watched, since, until),
@@ -96,7 +103,7 @@ class TimelineSources:
         from console.reading.told_episodes import of_episodes
 
         since, until = window()
-        return tuple(of_episodes(await self._episodes(since, until), since, until))
+        return tuple(of_episodes(await self._episodes(_reach(since, until), until), since, until))
 
     async def _events(self, name: str, window: Window) -> tuple[Item, ...]:
         return tuple(await self._adapters.of(PIPELINES, name).events(*window()))

@@ -16,14 +16,32 @@ _OVER = {"alert": "stopped firing", "source": "answers again"}
 
 
 def of_episodes(book: Book, since: datetime, until: datetime) -> list[TimelineEvent]:
-    """Where each began, and where it ended; what is so in several ways ends once. What was forgotten is said."""
-    found = [_begun(several) for several in _folded(book.episodes) if since <= several[0].since <= until]
+    """Where each began, and where it ended; what is so in several ways ends once. What was forgotten is said. Of before
+    `since` only what was wrong then without a break: T0 may be there."""
+    begun = [_begun(several) for several in _folded(book.episodes) if several[0].since <= until]
+    found = [event for event in begun if since <= event.at] + _reaching(begun, since)
     found += [_ended(stretch) for stretch in _stretches(book.episodes) if _ends_within(stretch, since, until)]
     whole_from = max(filter(None, (book.whole_from, moment.utc_now() - KEPT)))
     if since < whole_from:
         words = "what was wrong before is not known any more: a month is kept, and the newest 5,000"
         found.append(TimelineEvent(at=since, kind="unwatched", ref="episodes", text=words, until=whole_from))
     return found
+
+
+def _reaching(begun: Iterable[TimelineEvent], since: datetime) -> list[TimelineEvent]:
+    """Of what began before `since`, what was wrong up to then without a moment at which all was well."""
+    found: list[TimelineEvent] = []
+    over = since
+    for event in begun:
+        if event.at >= since or event.health not in ("critical", "unknown"):
+            continue
+        until = event.until or since
+        if found and event.at <= over:
+            found.append(event)
+            over = max(over, until)
+        else:
+            found, over = [event], until
+    return found if over >= since else []
 
 
 def _begun(several: Sequence[Episode]) -> TimelineEvent:
@@ -41,7 +59,7 @@ def _ended(stretch: Sequence[Episode]) -> TimelineEvent:
     lasted = took((_end(last) - stretch[0].since).total_seconds())
     words = f"{last.subject} {_OVER.get(last.kind, 'is well again')} after {lasted}"
     if (gap := _end(last) - last.seen_at) >= UNWATCHED:
-        words += f", at some time in {took(gap.total_seconds())} in which nobody looked"
+        words += f", at some time in {took(gap.total_seconds())} in which nobody saw how it was"
     return TimelineEvent(
         at=_end(last), kind=last.kind, ref=last.ref, text=clean(words, 500), subject=last.subject, over=True
     )

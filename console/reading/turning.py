@@ -29,10 +29,11 @@ class Turning:
         self._looked: dict[str, tuple[Sequence[Any], bool]] = {}
 
     def know(self, episodes: Iterable[Episode]) -> None:
-        """What is open by the books, so that its end is seen here; before the first look."""
+        """What is open by the books, so that its end is seen here, whoever saw it begin."""
         for episode in episodes:
-            if episode.until is None and episode.key not in self._over:
-                self._open.setdefault(episode.thing, episode)
+            if episode.until is None and episode.key not in self._over and episode.thing not in self._open:
+                self._open[episode.thing] = episode
+                self._looked.pop(episode.source, None)  # it is news to the next look, whose items may be no news
 
     def look(self, snapshot: Snapshot, now: datetime, *, sure: bool) -> list[Episode]:
         """What began (no end) and what ended. `sure`: all is known by which its items are judged; an end is not seen
@@ -48,7 +49,8 @@ class Turning:
         whole = sure and not snapshot.missing
         if self._looked.get(source) == (snapshot.items, whole):
             return self._still(source, read_at)
-        self._looked[source] = snapshot.items, whole
+        if all(read_at >= each.seen_at for thing, each in self._open.items() if thing[0] == source):
+            self._looked[source] = snapshot.items, whole
         reading = reading_of(snapshot.key.panel)
         found = _some(source, reading.problems(snapshot.items)) if reading is not None else []
 
@@ -96,7 +98,9 @@ class Turning:
                 news.append(self._end(before, problem.since))
             news.append(self._begin(source, problem, at))
         for thing, episode in list(self._open.items()):
-            if thing[0] == source and thing not in seen and (until := over(episode)) is not None:
+            if thing[0] != source or thing in seen or at < episode.seen_at:  # what was read before it says nothing
+                continue
+            if (until := over(episode)) is not None:
                 news.append(self._end(episode, until))
         return news
 

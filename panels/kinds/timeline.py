@@ -20,7 +20,8 @@ PRESUMED = timedelta(minutes=15)
 
 def events(items: Iterable[Item], since: datetime, until: datetime | None = None, zone: tzinfo = UTC) -> list[Event]:
     """What happened after `since`, up to `until`, oldest first; runs that are named by a time have it in `zone`. What
-    came before T0 says how long before.
+    came before T0 says how long before. T0 is the same for each window that its trouble reaches: one that began before
+    `since` comes first, and says so.
 
     A run that ends well is no change, except where the one before it did not.
     """
@@ -31,22 +32,32 @@ def events(items: Iterable[Item], since: datetime, until: datetime | None = None
     found += _of_alerts([item for item in everything if isinstance(item, Alert)], made)
     found += _recoveries([item for item in everything if isinstance(item, PipelineRun)], zone)
     found = sorted(
-        (event for event in told_once(found, everything) if since <= event.at and (until is None or event.at <= until)),
+        (event for event in told_once(found, everything) if until is None or event.at <= until),
         key=lambda event: (event.at, event.ref),
     )
     wrong = [event for event in found if event.health in ("critical", "unknown") and not _is_hushed(event.item)]
-    first = _after_all_was_well(wrong, [item for item in everything if isinstance(item, PipelineRun)])
-    return [_relative(event, first) for event in found] if first is not None else found
+    first = _after_all_was_well(wrong, [item for item in everything if isinstance(item, PipelineRun)], since)
+    within = [event for event in found if since <= event.at]
+    if first is None:
+        return within
+    earlier = [_begun_before(first, zone)] if first.at < since else []
+    return earlier + [_relative(event, first) for event in within]
 
 
-def _after_all_was_well(wrong: Sequence[Event], runs: Sequence[PipelineRun]) -> Event | None:
-    """The first of what went wrong after the last moment at which nothing was, as far as the ends are known."""
+def _begun_before(first: Event, zone: tzinfo) -> Event:
+    at = first.at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    return replace(first, t0=True, text=f"{first.text} (began before this window, at {at})")
+
+
+def _after_all_was_well(wrong: Sequence[Event], runs: Sequence[PipelineRun], since: datetime) -> Event | None:
+    """The first of what went wrong after the last moment at which nothing was, as far as the ends are known; none where
+    all of it was over before `since`."""
     first, well_again = None, _NEVER_WRONG
     for event in wrong:
         if first is None or event.at > well_again:
             first, well_again = event, _NEVER_WRONG
         well_again = max(well_again, _over_at(event, runs))
-    return first
+    return first if first is None or since <= max(first.at, well_again) else None
 
 
 def _over_at(event: Event, runs: Sequence[PipelineRun]) -> datetime:

@@ -224,7 +224,9 @@ def test_the_timeline_marks_where_it_began_and_what_came_before() -> None:
     zero = next(event for event in found if event.t0)
     assert zero.text == "transactions scored 0.71"
     assert all(event.before.endswith("before") for event in found if event.at < zero.at)
-    assert timeline.events(items, NOW) == []
+    (began_before,) = timeline.events(items, NOW)
+    assert (began_before.at, began_before.t0) == (zero.at, True)
+    assert began_before.text.startswith("transactions scored 0.71 (began before this window, at 2026-")
 
 
 @pytest.mark.parametrize("state", ["acknowledged", "silenced"])

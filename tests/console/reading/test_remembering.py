@@ -128,6 +128,18 @@ async def test_a_second_console_writes_no_row_again_and_ends_what_the_first_one_
     assert len(journal.rows) == 1
 
 
+async def test_who_looks_all_the_time_ends_what_another_saw_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = FakeJournal()
+    looking, once = Desk(tmp_path, journal), Desk(tmp_path, journal)
+    await looking.read("checks", check("ok"))
+    await once.read("checks", check("critical"))
+    monkeypatch.setattr(remembering, "KNOWN_FOR", timedelta(0))
+    await looking.read("checks", check("ok"))
+    assert [each.until is None for each in journal.rows] == [False]
+
+
 @pytest.mark.parametrize("kept", [True, False])
 async def test_where_the_journal_can_not_be_written_it_is_beside_the_snapshots(tmp_path: Path, kept: bool) -> None:
     journal = FakeJournal()

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 from unittest import mock
 
+import pytest
 from msgspec.structs import replace
 
 from actions.journal.audit import AuditRecord
@@ -45,7 +46,7 @@ def test_what_fires_twice_within_minutes_begins_twice() -> None:
 
 def test_an_end_that_nobody_saw_says_how_long_nobody_looked() -> None:
     assert told(episode(0, 30, seen_at=at(3)))[1] == (
-        "Down stopped firing after 30m00s, at some time in 27m00s in which nobody looked"
+        "Down stopped firing after 30m00s, at some time in 27m00s in which nobody saw how it was"
     )
 
 
@@ -58,6 +59,27 @@ def test_t0_is_the_first_trouble_after_the_last_moment_at_which_all_was_well() -
     assert [event.at for event in timeline(*first, episode(7, 9, ref="am/3")) if event.t0] == [at(0)]
     acked = episode(20, None, state="silenced")
     assert [event.at for event in timeline(*first, acked) if event.t0] == [at(0)]
+
+
+@pytest.mark.parametrize("since", [-60, 5, 19, 24.5, 30])
+def test_t0_is_the_same_for_every_window(since: float) -> None:
+    """Red from 12 on, while another came and went, and one was over long before."""
+    rows = [
+        episode(-30, -20), episode(20, 24, ref="am/2", subject="Late"),
+        episode(12, None, ref="am/3", subject="orders", text="orders scored 0.50"),
+        episode(25, 29, ref="am/4", subject="web"), episode(2, 3, state="warning", ref="am/5"),
+    ]  # fmt: skip
+    (zero,) = [event for event in timeline(*rows, since=since) if event.t0]
+    assert zero.at == at(12)
+    words = f"orders scored 0.50 (began before this window, at {at(12):%Y-%m-%d %H:%M:%S})"
+    assert zero.text == (words if since > 12 else "orders scored 0.50")
+
+
+def test_what_was_over_before_the_window_is_not_its_t0_and_an_end_is_told_alike_in_all() -> None:
+    rows = [episode(0, 6), episode(5, 9, state="warning")]
+    assert [event.text for event in timeline(*rows, since=9.5)] == []
+    for since in (-60, 5.5, 8):
+        assert timeline(*rows, since=since)[-1].text == "Down stopped firing after 9m00s"
 
 
 def test_several_of_one_subject_end_once_and_a_silence_is_no_end() -> None:

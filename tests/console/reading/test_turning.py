@@ -8,7 +8,17 @@ import pytest
 from msgspec.structs import replace
 
 from actions.journal.episodes import Episode
-from backends.models import Alert, CheckResult, Deployment, PipelineRun, QualityScore, TrendPoint, Truth, TruthLayer
+from backends.models import (
+    Alert,
+    CheckResult,
+    ColorState,
+    Deployment,
+    PipelineRun,
+    QualityScore,
+    TrendPoint,
+    Truth,
+    TruthLayer,
+)
 from console.ports.deployments import DEPLOYMENTS
 from console.ports.store import Snapshot, SourceError, SourceKey
 from console.reading.turning import AT_ONCE, Turning
@@ -226,3 +236,62 @@ def test_a_side_that_is_being_deployed_to_is_no_trouble(about: str, fields: dict
     item.colors["blue"] = replace(item.colors["blue"], healthy=False, detail="connection refused")
     assert DEPLOYMENTS.reading is not None
     assert len(DEPLOYMENTS.reading.problems([item])) == wrong
+
+
+def serving(live: str = "blue", error_pct: float | None = None, **fields: Any) -> Deployment:
+    layer = TruthLayer(value=live)
+    sides = {
+        "blue": ColorState(weight_pct=100, healthy=True, error_pct=error_pct, rps=0.0 if error_pct is None else 9.0),
+        "green": ColorState(weight_pct=0, healthy=True),
+    }
+    return Deployment(
+        ref="d/web", backend="d", service="web", live=live, colors=fields.pop("colors", sides),
+        truth=Truth(control=layer, endpoints=layer, data=layer), **fields,
+    )  # fmt: skip
+
+
+def test_a_side_that_failed_is_well_again_only_by_its_rate() -> None:
+    look = Look("deployments")
+    assert look(1, serving(error_pct=30.0)) == [("d/web/blue", "critical", at(1), None)]
+    pending = {"blue": ColorState(weight_pct=100, healthy=True, rates_pending=True), "green": ColorState(healthy=True)}
+    for minute, unjudged in ((2, serving()), (3, serving(colors=pending)), (4, serving(error_pct=31.0))):
+        assert look(minute, unjudged) == []
+    assert look(5, serving(error_pct=0.0)) == [("d/web/blue", "critical", at(1), at(5))]
+
+
+def test_the_first_look_of_another_reader_ends_nothing_that_it_can_not_judge() -> None:
+    first, other = Look("deployments"), Look("deployments", began=2)
+    began = first.turning.look(
+        Snapshot(key=first.key, type="fake", items=(serving(error_pct=30.0),), fetched_at=at(1)), at(1), sure=True
+    )  # fmt: skip
+    other.turning.know(began)
+    assert other(3, serving()) == []
+    assert other(4, serving(error_pct=1.0)) == [("d/web/blue", "critical", at(1), at(4))]
+
+
+def test_a_side_that_takes_no_traffic_any_more_fails_nobody() -> None:
+    look = Look("deployments")
+    look(1, serving(error_pct=30.0))
+    drained = {"blue": ColorState(weight_pct=0, healthy=True), "green": ColorState(weight_pct=100, healthy=True)}
+    assert look(2, serving("green", colors=drained)) == [("d/web/blue", "critical", at(1), at(2))]
+
+
+def test_what_an_own_action_is_in_the_midst_of_is_no_trouble_and_no_end_of_one() -> None:
+    between = {"live": "mixed", "action": "A", "action_about": "canary 25 %, paused"}
+    assert Look("deployments")(1, serving(**between)) == []
+    look = Look("deployments")
+    ill = {"blue": ColorState(weight_pct=100, healthy=True), "green": ColorState(weight_pct=0, healthy=False)}
+    assert look(1, serving(colors=ill)) == [("d/web", "warning", at(1), None)]
+    assert look(2, serving(**between)) == []
+    assert look(3, serving()) == [("d/web", "warning", at(1), at(3))]
+
+
+def test_a_look_older_than_the_last_sign_ends_nothing_and_who_looks_ends_what_another_saw_begin() -> None:
+    look = Look("checks")
+    look(1, check("ok"))
+    other = Look("checks").turning.look(
+        Snapshot(key=look.key, type="fake", items=(check("critical"),), fetched_at=at(3)), at(3), sure=True
+    )
+    look.turning.know(other)
+    assert look(3.1, check("ok"), read=2) == []
+    assert look(4, check("ok")) == [("router", "critical", at(3), at(4))]
