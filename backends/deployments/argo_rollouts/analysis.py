@@ -74,13 +74,53 @@ class AnalysisRun(Struct):
         return f"{words}: {said}" if said else words
 
 
-class _ExperimentStatus(Struct):
+class _Tried(Struct, rename="camel"):
+    name: str = ""
+    status: str = ""
+    message: str = ""
+    replicas: int = 0
+    available_replicas: int = 0
+
+    @property
+    def words(self) -> str:
+        said = f", {quoted(self.message)}" if self.message else ""
+        how = f" ({quoted(self.status, 32)}{said})" if self.status not in ("", "Running", "Successful") else ""
+        return f"{quoted(self.name, 64)} {self.available_replicas} of {self.replicas} available{how}"
+
+
+class _Judging(Struct):
+    name: str = ""
     phase: str = ""
     message: str = ""
 
+    @property
+    def words(self) -> str:
+        said = f": {quoted(self.message)}" if self.message else ""
+        return f"analysis {quoted(self.name, 64)} {quoted(self.phase or 'Pending', 32)}{said}"
 
-class _Experiment(Struct):
+
+class _ExperimentStatus(Struct, rename="camel"):
+    phase: str = ""
+    message: str = ""
+    template_statuses: list[_Tried] | None = None
+    analysis_runs: list[_Judging] | None = None
+
+
+class Experiment(Struct):
+    """argoproj.io/v1alpha1 Experiment: versions that run beside each other for a while, and what compares them."""
+
+    metadata: Metadata
     status: _ExperimentStatus = field(default_factory=_ExperimentStatus)
+
+    @property
+    def words(self) -> str:
+        """`experiment web-1 Running: baseline 1 of 1 available; analysis compare Failed: …`, the worst first."""
+        status = self.status
+        runs = sorted(status.analysis_runs or (), key=lambda run: run.phase not in _BAD)
+        parts = [run.words for run in runs] + [each.words for each in status.template_statuses or ()]
+        said = "; ".join([quoted(status.message)] * bool(status.message) + parts)
+        words = f"experiment {quoted(self.metadata.name)} {quoted(status.phase or 'Pending', 32)}"
+        return f"{words}: {said}" if said else words
 
 
 def _metric_words(result: MetricResult, metric: Metric | None) -> str:
@@ -118,11 +158,9 @@ async def analysis_words(api: KubernetesApi, pod_hash: str, uid: str, experiment
 
 async def _experiment_words(api: KubernetesApi, name: str) -> str:
     try:
-        found = await api.get(await api.path(ARGO, "experiments", name), _Experiment)
+        return (await api.get(await api.path(ARGO, "experiments", name), Experiment)).words
     except BackendError as error:
         return f"experiment {quoted(name)} can not be read: {error.message}"
-    said = f": {quoted(found.status.message)}" if found.status.message else ""
-    return f"experiment {quoted(name)} {quoted(found.status.phase or 'Pending')}{said}"
 
 
 def judged_by(analysis: Any) -> str:
