@@ -1,6 +1,7 @@
 """What of an entry only a way forward needs: where it does not fit, that is forbidden, and no way back."""
 
 import functools
+import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -14,6 +15,11 @@ _ONLY_FORWARD = frozenset({
     "smoke", "stages", "stage_time", "bake", "rollback_window", "presets", "metrics", "gates", "preset_labels",
     "requires", "deploy", "retire",
 })  # fmt: skip
+_EXPECTED = r"Expected `([^`]+)`(?:, got `(\w+)`)?"
+_TYPES = {
+    "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "array": "a list",
+    "object": "a table", "null": "nothing", "Duration": 'a duration like "10s"',
+}  # fmt: skip
 _PORTS = frozenset({"deployments"})  # those whose entries have a way back
 
 
@@ -30,7 +36,7 @@ def without_misfits(port: str, data: dict[str, Any], shape: type[Struct]) -> tup
             try:
                 msgspec.convert(data[found.encode_name], found.type, dec_hook=decode_hook)
             except msgspec.ValidationError as error:
-                wrong.append(f"{found.encode_name}: {error}")
+                wrong.append(f"{found.encode_name}: {in_words(str(error))}")
                 del fitting[found.encode_name]
     return fitting, "; ".join(wrong)
 
@@ -46,3 +52,14 @@ def _misspelt(data: dict[str, Any], known: Sequence[str]) -> Iterator[tuple[str,
         near = () if key in known else get_close_matches(key, known, 1, 0.8)
         if near and near[0] in _ONLY_FORWARD:
             yield key, near[0]
+
+
+def in_words(said: str) -> str:
+    """What the decoder says, without its names of types: `expected a number, got text`."""
+
+    def told(match: re.Match[str]) -> str:
+        kinds = [part.strip() for part in match[1].split("|") if part.strip() != "null"]
+        wanted = " or ".join(_TYPES.get(kind, kind) for kind in kinds)
+        return f"expected {wanted}" + (f", got {_TYPES.get(match[2], match[2])}" if match[2] else "")
+
+    return re.sub(_EXPECTED, told, said)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from backends.errors import BackendError
-from backends.misfits import without_misfits
+from backends.misfits import in_words, without_misfits
 from backends.redaction import quoted
 from backends.settings import decode_hook
 
@@ -222,7 +222,10 @@ def build(port: str, kind: str, config: Any, context: AdapterContext) -> Any:
         try:
             config = msgspec.convert(config, found.Config, dec_hook=decode_hook)
         except msgspec.ValidationError as error:
-            raise BackendError("config", f"{port}.{context.name}: {error}") from None
+            said = in_words(str(error)).removeprefix("Object contains ").removeprefix("Object ")
+            raise BackendError(
+                "config", f"{port}.{context.name}: {said}", fix="`teal config validate` names the line"
+            ) from None
     try:
         return found(config, context)
     except Exception as error:

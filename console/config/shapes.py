@@ -12,6 +12,7 @@ import msgspec
 
 from backends.errors import BackendError
 from backends.literals import LITERAL_SECRET, USE_REFERENCE
+from backends.misfits import in_words
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.paths import path_of, path_problem
 from backends.settings import Secret, decode_hook
@@ -34,11 +35,6 @@ _NOTHING = r"(?:0+(?:\.0+)?(?:ms|s|m|h|d|w))+"
 _NO_SUCH_WORD = "Invalid enum value"
 _HOME = r"~[\w.-]*(?:/|$)"
 _WORDS = r"\w+"
-_EXPECTED = r"Expected `([^`]+)`(?:, got `(\w+)`)?"
-_TYPES = {
-    "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "array": "a list",
-    "object": "a table", "null": "nothing", "Duration": 'a duration like "10s"',
-}  # fmt: skip
 
 
 @cache
@@ -257,14 +253,3 @@ def strings(value: Any) -> list[str]:
     if isinstance(value, dict):
         return [text for inner in value.values() for text in strings(inner)]
     return [text for inner in value for text in strings(inner)] if isinstance(value, list) else []
-
-
-def in_words(said: str) -> str:
-    """What the decoder says, without its names of types: `expected a number, got text`."""
-
-    def told(match: re.Match[str]) -> str:
-        kinds = [part.strip() for part in match[1].split("|") if part.strip() != "null"]
-        wanted = " or ".join(_TYPES.get(kind, kind) for kind in kinds)
-        return f"expected {wanted}" + (f", got {_TYPES.get(match[2], match[2])}" if match[2] else "")
-
-    return re.sub(_EXPECTED, told, said)

@@ -267,3 +267,6 @@ def test_a_config_that_does_not_fit_is_named(
         build("quality", "acme", config, context)
     assert caught.value.kind == "config"
     assert caught.value.message.startswith("quality.mine: ")
+    assert "Object" not in caught.value.message, "a word of the decoder"
+    assert "`str`" not in caught.value.message
+    assert "config validate" in caught.value.fix
