@@ -63,6 +63,11 @@ def short_id(id_: str) -> str:
     return id_[-6:]
 
 
+def short_ids(text: str) -> str:
+    """The text with the ids of actions (ULIDs) in it as people read them."""
+    return re.sub(r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b", lambda found: short_id(found[0]), text)
+
+
 def first_line(text: str) -> str:
     """What is wrong, of words whose further lines are what to do about it."""
     return text.partition("\n")[0]

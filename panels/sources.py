@@ -78,7 +78,7 @@ def losses(sources: Sequence[Source], now: datetime, symbols: Symbols) -> list[L
 
 
 def empty_words(words: str, sources: Sequence[Source], now: datetime, none: str = "none") -> str:
-    """What an empty panel says, with who was asked and when: `No alerts firing (1 source, 3s ago)`. Where a source is
+    """What an empty panel says, with who was asked and when: `No alerts firing (2 sources, 3s ago)`. Where a source is
     lost, that nobody knows: `Unknown: last seen 14s ago, none firing then`, of which `none` is the end."""
     if not sources:
         return f"{words}: no source configured"
@@ -91,9 +91,9 @@ def empty_words(words: str, sources: Sequence[Source], now: datetime, none: str 
         return f"Unknown: {_last_seen(lost, len(sources), now, none)}"
     if any(source.partial for source in sources):
         return f"Unknown: a part is missing; {none} in the rest"
-    noun = "source" if len(sources) == 1 else "sources"
+    asked = f"{len(sources)} sources, " if len(sources) > 1 else ""
     oldest = min(source.fetched_at for source in read if source.fetched_at is not None)
-    return f"{words} ({len(sources)} {noun}, {ago((now - oldest).total_seconds())} ago)"
+    return f"{words} ({asked}{ago((now - oldest).total_seconds())} ago)"
 
 
 def _last_seen(lost: Sequence[Source], all_sources: int, now: datetime, none: str) -> str:

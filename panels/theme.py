@@ -14,6 +14,14 @@ from textual.theme import Theme
 
 from panels.columns import Tone
 
+
+def scrollbars(thumb: str, ground: str) -> dict[str, str]:
+    """The colors of scrollbars: no hue, which means a state."""
+    thumbs = {f"scrollbar{of}": thumb for of in ("", "-hover", "-active")}
+    grounds = {f"scrollbar-{of}": ground for of in ("background", "background-hover", "background-active")}
+    return {**thumbs, **grounds, "scrollbar-corner-color": ground}
+
+
 TEAL = Theme(
     name="teal",
     dark=True,
@@ -41,6 +49,7 @@ TEAL = Theme(
         "block-cursor-foreground": "#eef3f7",
         "block-cursor-blurred-background": "#1a242e",
         "footer-background": "#0c1116",
+        **scrollbars("#2f3d4a", "#0c1116"),
     },
 )
 

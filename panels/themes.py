@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from textual.theme import Theme
 
-from panels.theme import TEAL
+from panels.theme import TEAL, scrollbars
 
 _ANSI = "ansi_default"
 
@@ -34,6 +34,7 @@ def _rgb(name: str, *, dark: bool, surfaces: tuple[str, str, str], text: tuple[s
             "block-cursor-foreground": "#eef3f7" if dark else "#10181f",
             "block-cursor-blurred-background": panel,
             "footer-background": background,
+            **scrollbars("#2f3d4a" if dark else "#c3ccd4", background),
         },
     )
 

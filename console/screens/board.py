@@ -63,11 +63,11 @@ def keyed_names() -> tuple[str, ...]:
 
 
 SANDBOX_CARD = """\
-SANDBOX: a small data platform that really runs, on this host only. Nothing here can hurt anybody.
-In another terminal   teal sandbox break bad-data   lowers a score and fires an alert; watch them here
-4 then x              plans a flip of traffic from one color to the other; b takes it back
-teal sandbox load     sends traffic while you do; the switch reports what it lost
-teal sandbox fix      makes everything well again"""
+SANDBOX: a small data platform that really runs, on this host only
+4 then x                     plans a flip of the traffic; b takes it back
+teal sandbox break bad-data  in another shell: a bad score and an alert
+teal sandbox load            sends traffic meanwhile and says what was lost
+teal sandbox fix             makes everything well again"""
 
 
 class _Row(Horizontal):

@@ -392,7 +392,8 @@ class Overview(Screen[None], inherit_bindings=False):
         if (past := self.clock.past) is not None:
             self._go(past.at)
         self.redraw()
-        self.app.say(f"looking back {ago(self.board.since.total_seconds())}")
+        end = {0: ", the least", len(SINCE) - 1: ", the most"}.get(SINCE.index(self.board.since), "")
+        self.app.say(f"looking back {ago(self.board.since.total_seconds())}{end}")
 
     def action_copy(self) -> None:
         if not self.board.row_text:

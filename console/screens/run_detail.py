@@ -349,7 +349,7 @@ class RunDetail(Detail):
 
     def _show_log_title(self, task: TaskRun, lines: int) -> None:
         log = self.query_one(LogLines)
-        errors = f"   {log.errors} to look at (e)" if log.errors else ""
+        errors = f"   {counted(log.errors, 'error')} (e)" if log.errors else ""
         after = f"   after {', '.join(task.depends_on)}" if task.depends_on else ""
         title = Content.assemble((task.task, "bold"), (f"   {counted(lines, 'line')}{errors}{after}", MUTED))
         self.query_one("#log-title", Static).update(title)

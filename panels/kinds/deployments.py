@@ -4,7 +4,7 @@ from datetime import UTC, datetime, tzinfo
 
 from backends.command_line import command
 from backends.models import ColorState, Deployment, Freeze, Health, RollbackOffer, RunCondition, severity_rank
-from backends.text import first_line, short_id
+from backends.text import first_line, short_id, short_ids
 from backends.times import local_words
 from panels.columns import (
     Cell,
@@ -208,7 +208,7 @@ def no_way_back(deployment: Deployment) -> str:
     """Why there is nothing to roll back to, and what would move the traffic where another side could take it."""
     offer = deployment.rollback
     if offer is not None and offer.reason:
-        return offer.reason
+        return short_ids(offer.reason)
     if deployment.action_unknown:
         return "what to go back to is not known without the journal: b looks at the switch"
     if deployment.last_switch is None:

@@ -368,3 +368,10 @@ def test_the_timeline_has_the_words_of_the_panel_for_why_a_run_failed() -> None:
     failed = run("etl", "1", "failed", error="suite: SuiteError: column amount_eur is not there")
     assert timeline.ended(failed) == "failed: suite: column amount_eur is not there"
     assert pipelines.reason(failed) == "suite: column amount_eur is not there"
+
+
+def test_a_way_back_that_was_gone_names_actions_as_lists_do() -> None:
+    reason = "back already: BLUE has all traffic; 01M0SX5B800000000000000001 was taken back by rollback 01M0SXEG70TH"
+    offer = RollbackOffer(to=None, ready=False, reason=reason)
+    told = deployments.no_way_back(deployment(rollback=offer))
+    assert told == "back already: BLUE has all traffic; 000001 was taken back by rollback 01M0SXEG70TH"

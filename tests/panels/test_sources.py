@@ -31,7 +31,7 @@ def test_each_lost_source_says_why_and_what_to_do() -> None:
 
 
 def test_an_empty_panel_says_who_was_asked_and_when() -> None:
-    assert empty_words("No alerts firing", [FRESH], NOW) == "No alerts firing (1 source, 4s ago)"
+    assert empty_words("No alerts firing", [FRESH], NOW) == "No alerts firing (4s ago)"
     assert empty_words("No alerts firing", [WAITING], NOW) == "Reading slow: nothing is known of it yet"
     assert empty_words("No alerts firing", [FRESH, WAITING], NOW) == "Reading slow: nothing is known of it yet"
     assert empty_words("No alerts firing", [NEVER, WAITING], NOW) == "Reading slow: nothing is known of it yet"

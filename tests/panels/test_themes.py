@@ -113,3 +113,11 @@ async def test_the_palette_changes_it() -> None:
         await pilot.press("colon", *"theme light", "enter")
         await pilot.pause(0.1)
         assert app.theme == THEMES["light"].name
+
+
+@pytest.mark.parametrize("name", ["dark", "light", "color-blind"])
+def test_a_scrollbar_has_no_hue_for_hue_means_a_state(name: str) -> None:
+    told = THEMES[name].variables
+    for part in ("scrollbar", "scrollbar-background", "scrollbar-corner-color"):
+        red, green, blue = Color.parse(told[part]).rgb
+        assert max(red, green, blue) - min(red, green, blue) < 40, part

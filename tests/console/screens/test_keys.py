@@ -14,7 +14,7 @@ from actions.models import Actor, OpenConsole
 from backends.models import CheckResult
 from console.app import TealApp
 from console.screens.action import ActionScreen
-from console.screens.board import Board
+from console.screens.board import SANDBOX_CARD, Board
 from console.screens.deployment_detail import DeploymentDetail
 from console.screens.detail import Detail
 from console.screens.how_long import HowLong
@@ -348,3 +348,16 @@ async def test_a_key_that_comes_while_a_line_of_text_is_left_is_for_what_that_le
         line.post_message(Key("2", "2"))
         heard = lambda: app.screen is overview and overview.board.zoomed == "quality"  # noqa: E731
         await until(pilot, heard, f"2 after {path}")
+
+
+async def test_how_far_is_looked_back_has_an_end_that_is_said() -> None:
+    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        for key, end in (("left_square_bracket", "5m, the least"), ("right_square_bracket", "24h, the most")):
+            await pilot.press(*[key] * 6)
+            assert end in app.screen.query_one(KeyBar).text
+
+
+def test_the_card_of_the_sandbox_is_whole_at_80_columns() -> None:
+    assert max(map(len, SANDBOX_CARD.splitlines())) <= 76

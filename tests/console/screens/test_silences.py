@@ -137,7 +137,7 @@ async def test_a_source_that_does_not_answer_is_said_and_nothing_is_called_none(
 async def test_where_nothing_is_silenced_or_can_be_that_is_said() -> None:
     async with console(Orders()) as (app, pilot):
         await opened(pilot, app)
-        assert "Nothing is silenced (1 source" in text_of(app)
+        assert "Nothing is silenced (" in text_of(app)
     async with console(_only_reads()) as (app, pilot):
         await opened(pilot, app)
         assert "Nothing can be silenced from here" in text_of(app)
