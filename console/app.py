@@ -287,6 +287,12 @@ class TealApp(Opening, inherit_bindings=False):
         self.session.armed = armed
         return armed
 
+    @property
+    def alarm(self) -> str:
+        """The action that wants a person now, for pages that lie over the strip."""
+        first = self.screen_stack[0]
+        return first.strip.alarm if isinstance(first, Overview) and first.is_mounted else ""
+
     def disarm(self) -> None:
         """Back to reading, in a protected context."""
         self.arming.disarm()

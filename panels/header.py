@@ -147,6 +147,13 @@ class Strip(Lines):
         """The worst thing that opens."""
         return next((trouble for trouble in self._troubles if trouble.item is not None), None)
 
+    @property
+    def alarm(self) -> str:
+        """The action that wants a person now, in few words; nothing where none does."""
+        wants = (each for each in self._troubles if each.symbol == "@" and each.tone == "critical")
+        told = next(wants, None)
+        return "" if told is None else f"@ {told.text.partition('; ')[0].partition(' for ')[0]}"
+
     def on_mount(self) -> None:
         symbols = getattr(self.app, "symbols", UNICODE)
         self.cut = symbols.ellipsis if isinstance(symbols, Symbols) else self.cut

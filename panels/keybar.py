@@ -6,12 +6,13 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input
 
-from panels.columns import Cell, Line, Tone, line_width
+from panels.columns import Cell, Line, Tone, crop, line_width
 from panels.lines import Lines
 from panels.links import urls
 from panels.words import UNICODE, Symbols
 
 SAID_S = 6.0
+ALARM_S = 1.0
 _GENERAL = ("zoom.1", "filter", "palette", "help")
 _NEVER_LEFT_OUT = "help"
 
@@ -28,6 +29,7 @@ class KeyBar(Lines):
         self.plain = False
         self._keys: list[tuple[str, Line]] = []
         self._said: Line = []
+        self._alarm = ""
         self._timer: Timer | None = None
 
     def on_mount(self) -> None:
@@ -37,6 +39,16 @@ class KeyBar(Lines):
         self.screen.bindings_updated_signal.subscribe(self, self._read)
         self.app.screen_change_signal.subscribe(self, self._on_top)
         self.call_after_refresh(self._read, self.screen)
+        if self.screen is not self.app.screen_stack[0]:  # which has the strip
+            self._look()
+            self.set_interval(ALARM_S, self._look)
+
+    def _look(self) -> None:
+        """What wants a person is told on every page: the strip lies beneath."""
+        alarm = getattr(self.app, "alarm", "")
+        if alarm != self._alarm:
+            self._alarm = alarm
+            self.repaint()
 
     def say(self, text: str, tone: Tone = "strong") -> None:
         """Say something for a few seconds."""
@@ -59,9 +71,12 @@ class KeyBar(Lines):
     def line(self, y: int) -> Line:
         if self._said:
             return [Cell(" "), *self._said]
-        room = self.size.width - 1
-        kept = sum(line_width(pair) + 2 for name, pair in self._keys if name == _NEVER_LEFT_OUT) - 2
         line: Line = []
+        if self._alarm:
+            told = crop(self._alarm, self.size.width // 2, self.cut)
+            line = [Cell(" "), Cell(told, "critical"), Cell(" ")]
+        room = self.size.width - 1 - line_width(line)
+        kept = sum(line_width(pair) + 2 for name, pair in self._keys if name == _NEVER_LEFT_OUT) - 2
         for name, pair in self._keys:
             wide = line_width(pair) + 2
             if name == _NEVER_LEFT_OUT or wide <= room - kept:

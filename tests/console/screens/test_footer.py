@@ -1,9 +1,12 @@
 """The last line: what can be done with this comes first, and the way to the rest is never left out."""
 
+from datetime import timedelta
+
 import pytest
 
 from panels.keybar import KeyBar
-from tests.console.fakes import incident
+from tests.console.fakes import NOW, FakeSession, deployment, incident
+from tests.console.screen_fakes import an_action
 from tests.console.screens.test_overview import console
 from tests.console.screens.test_plan_screen import until
 
@@ -80,3 +83,31 @@ async def test_the_way_back_is_named_where_the_panel_that_is_made_large_had_the_
         for key, named in ((own, True), ("0", False), (own, True), (own, False)):
             await pilot.press(key)
             await until(pilot, lambda named=named: ("Esc back" in overview.keys.text) is named, f"{key}: {named}")
+
+
+async def test_an_action_that_nobody_runs_is_named_on_every_page() -> None:
+    session = FakeSession()
+    session.put("deployments", "analytics", deployment())
+    orphan = an_action(orphaned_since=NOW - timedelta(seconds=40))
+    async with console(session, (60, 20)) as (app, overview, pilot):
+        await pilot.press("4", "enter")
+        await until(pilot, lambda: app.screen is not overview, "the service is open")
+        bar = app.screen.query_one(KeyBar)
+        assert "nobody runs it" not in bar.text
+        session.open_ones = [orphan]
+        for _ in range(5):
+            if "@ flip analytics: nobody" in bar.text:
+                break
+            await pilot.pause(0.5)
+        assert "@ flip analytics: nobody" in bar.text
+        assert bar.text.rstrip().endswith("? help")
+        assert len(bar.text.rstrip()) <= 60
+        session.open_ones = []
+        for _ in range(5):
+            if "nobody" not in bar.text:
+                break
+            await pilot.pause(0.5)
+        assert "nobody" not in bar.text, "no longer than it is so"
+        await pilot.press("q")
+        await until(pilot, lambda: app.screen is overview, "back")
+        assert "nobody runs" not in overview.keys.text
