@@ -40,10 +40,10 @@ class KeyBar(Lines):
         self.app.screen_change_signal.subscribe(self, self._on_top)
         self.call_after_refresh(self._read, self.screen)
         if self.screen is not self.app.screen_stack[0]:  # which has the strip
-            self._look()
-            self.set_interval(ALARM_S, self._look)
+            self._ask_alarm()
+            self.set_interval(ALARM_S, self._ask_alarm)
 
-    def _look(self) -> None:
+    def _ask_alarm(self) -> None:
         """What wants a person is told on every page: the strip lies beneath."""
         alarm = getattr(self.app, "alarm", "")
         if alarm != self._alarm:
