@@ -78,6 +78,9 @@ def without_journal(plan: Plan, error: JournalError) -> Plan:
 def _named(request: Request, target: ControllerTarget, state: ControllerState) -> Ordering:
     """To the revision that is named, by its number or by its version. Raises Refused: 2 where revisions have no names
     here, 5 for one that is not there, or of which there are several."""
+    if not state.past and TO in state.view.offer("rollback").forms:
+        words = f"{request.service}: no revision is known that is older than what runs"
+        raise Refused(5, ActionError(kind="not_found", message=words, fix=command("deploy status", request.service)))
     if not state.past:
         words = f"{target.entry.type} knows where back is: --to is not for it"
         raise Refused(2, ActionError(kind="usage", message=words, fix="without --to"))

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from actions.guards import Policy, refusal
-from actions.models import Action, Consent
+from actions.models import Action, Consent, Refused
 from backends.ports import Order
 from tests.actions.controlling.desk import RELEASE, ROLLBACK, Desk, at_desk
 from tests.backends.helm_fixtures import Lab, Make, make_helm
@@ -107,3 +107,10 @@ async def test_a_way_back_that_runs_a_migration_is_agreed_to_as_a_way_forward(de
             await asyncio.sleep(0.05)
     without = await desk.gate.plan(ROLLBACK)  # to revision 2, which has no hooks
     assert (without.guard_class, without.to) == ("R", "1.1")
+
+
+async def test_where_nothing_is_older_a_revision_that_is_named_is_not_found(desk: Desk, lab: Lab) -> None:
+    lab.keep(release_of(1, "1.0", "failed"))
+    with pytest.raises(Refused, match="no revision is known that is older than what runs") as caught:
+        await desk.gate.plan(replace(ROLLBACK, to="1"))
+    assert caught.value.exit_code == 5
