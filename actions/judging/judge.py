@@ -21,8 +21,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actions.judging.metric_gates import MetricGate
+from actions.judging.own_requests import counts_own
 from actions.judging.proportions import least_difference, wilson
 from actions.judging.words import limit_words, number
 from backends.text import counted
@@ -44,8 +46,9 @@ class Reading(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the queries of one gate said at a time. `problem`: why there is no `candidate`, `detail` in words.
 
     `requests` and `production_requests` are those that the values are made of, None where no query counts them.
-    `frozen`: production is what it was before stage one, since no request goes there now. `own`: those of `requests`
-    that the action itself sent, `own_failed` of them in vain, and `production_own` of production's.
+    `frozen`: production is what it was before stage one, since no request goes there now. `own`: requests that the
+    action itself sent to the candidate in the window, `own_failed` of them in vain, `production_own` to production:
+    whether `requests` holds them is another question.
     """
 
     at: datetime
@@ -155,7 +158,8 @@ def samples_words(passes: int) -> str:
 
 class Exposure(Struct, frozen=True, kw_only=True):
     """Requests that the candidate took, those of both sides (`of`), and how many of the candidate's failed (0 where the
-    gate is no share); of them what the action itself sent. `seconds`: of the windows that this was counted in."""
+    gate is no share); `own`: what the action itself sent, which is among them where `own_counted`, and may be where that
+    is None. `seconds`: of the windows that this was counted in."""
 
     seconds: float
     taken: float
@@ -164,6 +168,7 @@ class Exposure(Struct, frozen=True, kw_only=True):
     own: float
     own_of: float
     own_failed: float
+    own_counted: bool | None
 
 
 def exposure(gate: MetricGate, readings: Sequence[Reading], stage: Stage) -> Exposure | None:
@@ -179,6 +184,7 @@ def exposure(gate: MetricGate, readings: Sequence[Reading], stage: Stage) -> Exp
         seconds=evidence.windows * float(gate.window),
         taken=evidence.requests, of=evidence.requests + evidence.production_requests, failed=failed,
         own=evidence.own, own_of=evidence.own + evidence.production_own, own_failed=min(evidence.own_failed, failed),
+        own_counted=evidence.own_counted,
     )  # fmt: skip
 
 
@@ -196,17 +202,21 @@ class _Evidence(Struct, frozen=True):
     own: float
     own_failed: float
     production_own: float
+    own_counted: bool | None
     windows: int
 
     @property
     def users(self) -> float | None:
-        """Requests without our own; None where nobody counts any."""
+        """Requests without our own, which are in doubt taken to be among them; None where nobody counts any."""
         return None if self.requests is None else self.requests - self.own
 
 
 def _joined(gate: MetricGate, readings: Sequence[Reading], stage: Stage, *, enough: int | None) -> _Evidence:
     """The newest window, and as many before it as make `enough` requests (None: all of the stage): those that overlap
     neither each other nor what was before the stage."""
+    own_counted = _own_counted(readings)
+    if own_counted is False:
+        readings = [replace(each, own=0, own_failed=0, production_own=0) for each in readings]
     newest = readings[-1]
     window = timedelta(seconds=gate.window)
     chosen: list[Reading] = []
@@ -223,8 +233,20 @@ def _joined(gate: MetricGate, readings: Sequence[Reading], stage: Stage, *, enou
         *_mean_or_none([(each.production, each.production_requests) for each in chosen], frozen=newest.frozen),
         since=start - window, at=newest.at, frozen=newest.frozen,
         own=sum(_own(each) for each in chosen), own_failed=sum(each.own_failed for each in chosen),
-        production_own=sum(_production_own(each) for each in chosen), windows=len(chosen),
+        production_own=sum(_production_own(each) for each in chosen), own_counted=own_counted, windows=len(chosen),
     )  # fmt: skip
+
+
+def _own_counted(readings: Sequence[Reading]) -> bool | None:
+    """Whether the counts of these readings hold our own requests; one side that shows it tells for both."""
+    mine = [(each.requests, each.own) for each in readings if each.requests is not None]
+    theirs = [
+        (each.production_requests, each.production_own)
+        for each in readings
+        if each.production_requests is not None and not each.frozen
+    ]
+    told = counts_own(mine), counts_own(theirs)
+    return True if True in told else False if False in told else None
 
 
 def _own(reading: Reading) -> float:
@@ -289,7 +311,8 @@ def _held_to(gate: MetricGate, evidence: _Evidence) -> Verdict:
     if of and not gate.is_share and not gate.unit:  # 0.49 is no part of them
         of = f" ({of.removeprefix(' of ')})"
     if evidence.users is not None and evidence.users < gate.min_requests:
-        own = f" without its own {evidence.own:.0f}" if evidence.own else ""
+        among = "" if evidence.own_counted else ", which may be among them"
+        own = f" without its own {evidence.own:.0f}{among}" if evidence.own else ""
         words = f"{counted(evidence.requests or 0, 'request')}, {gate.min_requests} are needed{own}"
         return verdict("inconclusive", words, "low_traffic")
     missing = _baseline_missing(gate, evidence)

@@ -130,7 +130,11 @@ class GateStage:
         shown = "; ".join(_line(series.gate, state) for series, state in zip(self._series, states, strict=True))
         detail = shown
         if decision.word == "fail":
-            exposed = next((words for each in self._series if (words := each.exposed(self._stage, self._color))), "")
+            by_blame = sorted(
+                zip(self._series, states, strict=True),
+                key=lambda pair: pair[1].word != "fail" or pair[0].gate.dry_run,
+            )
+            exposed = next((words for each, _ in by_blame if (words := each.exposed(self._stage, self._color))), "")
             detail = "; ".join(part for part in (decision.words, exposed) if part)
         return StageVerdict(word=decision.word, detail=detail, data={"gates": told})
 
@@ -198,6 +202,8 @@ class _Series:
             words += f", {told.failed:.0f} of them failed ({told.failed / told.of:.2%} of all)"
         if not told.own_of:
             return words
+        if not told.own_counted:
+            return f"{words}; its own test requests may be among them: {told.own:.0f} of {told.own_of:.0f}"
         users = f"{told.taken - told.own:.0f} of {told.of - told.own_of:.0f}"
         failed = f", {told.failed - told.own_failed:.0f} of them failed" if told.failed else ""
         return f"{words}; of users, without its own test requests: {users}{failed}"

@@ -20,9 +20,10 @@ def impact_words(
     own: OwnOf = no_own,
     failures: Mapping[str, int] | None = None,
 ) -> str:
-    """`GREEN had 10 % of the traffic for 60s, 25 % for 41s: 1204 requests of users, 31 of them failed`; empty where it
+    """`GREEN had 10 % of the traffic for 60s, 25 % for 41s: 1204 requests, 31 of them failed`; empty where it
     had none. `counts` are the requests that each side has taken by now, `failures` those of them that failed, held
-    against what `history` says it had before its traffic began, and without those of the action itself."""
+    against what `history` says it had before its traffic began. Whether a side counts those of the action itself
+    nobody knows: how many they are is said."""
     spans = _spans(history, color)
     if not spans:
         return ""
@@ -35,11 +36,12 @@ def impact_words(
     failed = _since(history, color, FAILED, failures or {})
     if taken is not None:
         at, mine = taken[0], own(color, taken[0], now())
-        requests = taken[1] - mine.taken
-        if requests > 0:
-            words = f"{color.upper()} had {', '.join(had)}: {counted(requests, 'request')}"
-            of_users = None if failed is None or failed[0] != at else failed[1] - mine.failed - mine.unnamed
-            return words if of_users is None else f"{words}, {min(requests, max(0, of_users))} of them failed"
+        if taken[1] > 0:
+            words = f"{color.upper()} had {', '.join(had)}: {counted(taken[1], 'request')}"
+            if failed is not None and failed[0] == at:
+                words += f", {min(taken[1], max(0, failed[1]))} of them failed"
+            among = f"; its own test requests may be among them: {mine.taken}"
+            return words + among if 0 < mine.taken <= taken[1] else words
     return f"{color.upper()} had {', '.join(had)}"
 
 

@@ -1,19 +1,17 @@
-"""Requests that the action itself sent are no evidence of users, and no user was hit by them."""
+"""Requests that the action itself sent are no evidence of users, and taken off only where they were counted."""
 
 from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
 
-from actions.judging.judge import exposure, judge
+from actions.judging.judge import Reading, exposure, judge
 from actions.judging.measuring import GateJudge
 from actions.judging.metric_gates import MetricGate, Subject
-from actions.switching.impact import impact_words
 from actions.tally import Own
 from backends.ports import Metrics
 from backends.ports.metrics import Sample
 from tests.actions.judging.test_judge import ERRORS, STAGE, seen
-from tests.actions.switching.test_impact import moved, told
 
 GATE = MetricGate(name="errors", candidate="c{color}", requests="r{color}", unit="share", max=0.05, metrics="prom")
 
@@ -22,7 +20,7 @@ def test_they_fill_no_min_requests() -> None:
     whole = judge(ERRORS, [seen(60, 0.0, requests=60.0)], STAGE)
     own = judge(ERRORS, [seen(60, 0.0, requests=60.0, own=12)], STAGE)
     assert (whole.word, own.word, own.reason) == ("pass", "inconclusive", "low_traffic")
-    assert own.words == "60 requests, 50 are needed without its own 12"
+    assert own.words == "60 requests, 50 are needed without its own 12, which may be among them"
 
 
 def test_they_make_no_window_enough_and_no_production() -> None:
@@ -36,11 +34,28 @@ def test_more_of_them_than_are_counted_are_not_less_than_nothing() -> None:
     assert judge(ERRORS, [seen(60, 0.0, requests=10.0, own=25)], STAGE).words.startswith("10 requests, 50 are needed")
 
 
-def test_who_was_hit_is_said_of_users() -> None:
-    reading = seen(60, 0.4, requests=20.0, production_requests=377.0, own=12, own_failed=7, production_own=108)
-    told = exposure(ERRORS, [reading], STAGE)
+def windows(*counted: tuple[float, int]) -> list[Reading]:
+    return [seen(15.0 * n, 0.4, requests=count, own=own) for n, (count, own) in enumerate(counted, 1)]
+
+
+def test_a_count_that_moved_with_ours_holds_them() -> None:
+    told = exposure(ERRORS, windows((260.0, 200), (250.0, 190), (200.0, 130), (120.0, 60)), STAGE)
     assert told is not None
-    assert (told.taken - told.own, told.of - told.own_of, told.failed - told.own_failed) == (8, 277, 1)
+    assert (told.own_counted, told.taken - told.own) == (True, 60)
+
+
+def test_a_count_that_never_was_what_we_sent_holds_none_of_them_and_starves_nobody() -> None:
+    readings = windows((60.0, 200), (60.0, 190), (60.0, 130), (60.0, 60))
+    told = exposure(ERRORS, readings, STAGE)
+    assert told is not None
+    assert (told.own_counted, told.own, told.taken) == (False, 0, 60)
+    assert judge(replace(ERRORS, max_increase=None, max=0.5), readings, STAGE).word == "pass", "60 users are enough"
+
+
+def test_of_a_count_that_may_hold_ours_nothing_is_taken_off() -> None:
+    told = exposure(ERRORS, windows((288.0, 25), (290.0, 25), (285.0, 24)), STAGE)
+    assert told is not None
+    assert told.own_counted is None
 
 
 class Said:
@@ -72,14 +87,22 @@ async def test_a_stage_knows_its_own_and_says_who_was_hit() -> None:
     verdict = await stage.look()
     assert verdict.word == "fail"
     assert "in the 1m that errors measured, GREEN took 20 of 397 requests (5.0%), 8 of them failed" in verdict.detail
-    assert verdict.detail.endswith("; of users, without its own test requests: 8 of 277, 1 of them failed")
+    assert verdict.detail.endswith("; its own test requests may be among them: 12 of 120")
 
 
-def test_the_count_of_a_way_back_is_of_users_too() -> None:
-    history = [
-        moved(101, "shift", 100),
-        told(100, "verify", kind="progress", data={"requests": {"blue": 900, "green": 30}}),
-        moved(1, "shift-back", 0),
-    ]
-    words = impact_words(history, "green", {"green": 90}, lambda color, since, until: Own(taken=40))
-    assert words.endswith(": 20 requests")
+async def test_who_was_hit_is_said_by_the_gate_that_failed() -> None:
+    source: Any = Said(cgreen=0.0, rgreen=200.0, cblue=0.0, rblue=377.0, sgreen=9.0, sblue=1.0)
+
+    async def find(name: str) -> Metrics:
+        found: Metrics = source
+        return found
+
+    slow = MetricGate(name="slow", candidate="s{color}", requests="r{color}", unit="s", max_ratio=2.0, max=3.0)
+    gates = [replace(GATE, max_increase=0.02), replace(slow, metrics="prom")]
+    stage = GateJudge(gates, find, *(Subject(service="s", color=color) for color in ("green", "blue"))).stage(
+        10, 60.0, {}
+    )
+    for series in stage._series:
+        series._due = 0.0
+    verdict = await stage.look()
+    assert (verdict.word, "that slow measured" in verdict.detail) == ("fail", True), verdict

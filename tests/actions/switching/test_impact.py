@@ -44,7 +44,7 @@ def test_each_share_with_its_time_and_the_requests_that_the_side_took() -> None:
     assert impact_words([moved(3, "shift", 100)], "green", {}) == "GREEN had all traffic for 3s"
 
 
-def test_how_many_of_them_failed_without_its_own() -> None:
+def test_how_many_of_them_failed_and_how_many_may_be_its_own() -> None:
     history = [
         told(102, "shift[10]", kind="progress", data={"requests": {"green": 30}, "failures": {"green": 4}}),
         moved(101, "shift[10]", 10),
@@ -59,10 +59,12 @@ def test_how_many_of_them_failed_without_its_own() -> None:
     def words(taken: int, failed: dict[str, int]) -> str:
         return impact_words(history, "green", {"green": taken}, own, failed)
 
-    assert words(140, {"green": 30}) == f"{had}: 100 requests, 22 of them failed"
-    assert words(140, {"green": 4}) == f"{had}: 100 requests, 0 of them failed"
-    assert words(45, {"green": 30}) == f"{had}: 5 requests, 5 of them failed"
-    assert words(140, {}) == f"{had}: 100 requests"
+    among = "; its own test requests may be among them: 10"
+    assert words(140, {"green": 30}) == f"{had}: 110 requests, 26 of them failed{among}"
+    assert words(140, {"green": 4}) == f"{had}: 110 requests, 0 of them failed{among}"
+    assert words(40, {"green": 30}) == f"{had}: 10 requests, 10 of them failed{among}"
+    assert words(39, {"green": 5}) == f"{had}: 9 requests, 1 of them failed", "it counts fewer than we sent"
+    assert words(140, {}) == f"{had}: 110 requests{among}"
 
 
 async def test_users_are_counted_from_before_the_first_traffic_until_the_way_back_is_proven(
