@@ -132,7 +132,9 @@ async def _failed(journal: Journal, context: str, change: Change, deployment: De
     if change.status != "rollback_failed" or await is_meant(journal, context, service, change, deployment.live):
         return None
     text = f"the rollback of {short_id(change.action)} failed: {first_line(change.error)}".removesuffix(": ")
-    return f"{text}\nagain: {command('deploy rollback', service)}"
+    side = deployment.colors.get(change.moved[1])
+    again = f"again, once {change.moved[1].upper()} is healthy" if side and side.healthy is False else "again"
+    return f"{text}\n{again}: {command('deploy rollback', service)}"
 
 
 def _of_the_controller(deployment: Deployment, change: Change | None) -> RollbackOffer | None:

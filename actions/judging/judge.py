@@ -158,8 +158,8 @@ def samples_words(passes: int) -> str:
 
 class Exposure(Struct, frozen=True, kw_only=True):
     """Requests that the candidate took, those of both sides (`of`), and how many of the candidate's failed (0 where the
-    gate is no share); `own`: what the action itself sent, which is among them where `own_counted`, and may be where that
-    is None. `seconds`: of the windows that this was counted in."""
+    gate is no share); `own`: what the action itself sent, which is among them where `own_counted`, and may be where
+    that is None. `seconds`: of the windows that this was counted in."""
 
     seconds: float
     taken: float

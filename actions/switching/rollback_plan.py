@@ -19,6 +19,7 @@ from actions.models import Action, ActionError, Finding, Plan, Refused, Request
 from actions.orphans import is_frozen, orphaned_since
 from actions.switching.by_mark import back_by_mark
 from actions.switching.changes import Change, newest_change, way_back
+from actions.switching.leaving import leaving
 from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, other_journal
 from actions.switching.recorded import must_make_sense
 from actions.switching.switch_plan import (
@@ -37,12 +38,11 @@ from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import SwitchTarget
 from actions.telling import phase_words
 from backends.command_line import command
-from backends.deployments.common import DeploymentConfig
 from backends.errors import BackendError, ErrorKind
 from backends.ports import Deployed, SwitchState
 from backends.text import clean, short_id
-from backends.together import together
 
+FLIP = "deploy flip"
 OTHER_VERSION, UNKNOWN_VERSION, SLOW = "other-version", "version-unknown", "slow-rollback"
 _UNREAD: frozenset[ErrorKind] = frozenset({"unreachable", "timeout", "malformed", "not_found"})
 
@@ -73,10 +73,10 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     if theirs:
         change = None  # what was written last is the newest change, and this journal knows older ones only
     marked = _by_mark(state, target.settings.colors, foreign=foreign) if change is None else None
-    move = marked or _take_back(change, state, target.settings, request, past, foreign=foreign or theirs)
+    move = marked or await _take_back(change, state, target, request, past, foreign=foreign or theirs)
     findings = list(move.findings)
     if move.already and (bad := await live_is_bad(target, state)) is not None:
-        findings.append(replace(bad, fix=await _away(target, request.service, state)))
+        findings.append(replace(bad, fix=await leaving(target, state, FLIP, request.service)))
     if not move.already and (move.to or state.live == "unknown"):
         evidence = await evidence_of(target, move, forward=False)
         if change is not None:
@@ -131,9 +131,10 @@ def _take_back_open(occupied: Action, state: SwitchState, *, orphaned: bool) -> 
     return Move(state=state, to=to, queued_to=occupied.id or "", findings=(queued,))
 
 
-def _take_back(
-    change: Change | None, state: SwitchState, settings: DeploymentConfig, request: Request, past: str, *, foreign: bool
+async def _take_back(
+    change: Change | None, state: SwitchState, target: SwitchTarget, request: Request, past: str, *, foreign: bool
 ) -> Move:
+    settings = target.settings
     way = way_back(change, state.weights, settings.colors)
     if foreign and way.word == "never":
         way = replace(way, text=back_by_mark(state, settings.colors).why)
@@ -141,12 +142,12 @@ def _take_back(
         done = Finding(level="ok", code="undone", text=way.text)
         return Move(state=state, to=state.live, already=True, findings=(done,))
     if way.word in ("never", "elsewhere"):
-        fix = _form(request.service, state, settings.colors, past)
+        fix = await leaving(target, state, FLIP, request.service, past)
         raise Refused(5, ActionError(kind="not_found", message=way.text, fix=fix))
     if change is None or way.word == "unknown":
         return Move(state=_over(state) if way.to else state, to=way.to, undoes=change.undoes if change else "")
     if way.word == "split":
-        split = block("split", way.text, _form(request.service, state, settings.colors, past))
+        split = block("split", way.text, await leaving(target, state, FLIP, request.service, past))
         return Move(state=state, to="", undoes=change.undoes, findings=(split,))
     findings = []
     if way.text:
@@ -170,21 +171,6 @@ def _by_mark(state: SwitchState, colors: Sequence[str], *, foreign: bool) -> Mov
         return None
     found = Finding(level="ok" if back.already else "warning", code="by-the-mark", text=back.why)
     return Move(state=state, to=state.live if back.already else back.to, already=back.already, findings=(found,))
-
-
-def _form(service: str, state: SwitchState, colors: Sequence[str], flags: str = "") -> str:
-    others = [color for color in colors if color != state.live]
-    return command("deploy flip", service, to=others[0].upper() if len(others) == 1 else "COLOR", flags=flags)
-
-
-async def _away(target: SwitchTarget, service: str, state: SwitchState) -> str:
-    """What leads away from a live side that is bad; that nothing does, where every other one is down."""
-    others = [color for color in target.settings.colors if color != state.live]
-    sides = await together(*(target.adapter.color_health(color) for color in others))
-    if others and all(side.healthy is False for side in sides):
-        down = "; ".join(f"{color.upper()}: {side.detail}" for color, side in zip(others, sides, strict=True))
-        return f"no other side is healthy ({down}): make one healthy first"
-    return _form(service, state, target.settings.colors)
 
 
 async def _must_know_the_mark(journal: Journal, context: str, state: SwitchState, change: Change | None) -> None:

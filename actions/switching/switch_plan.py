@@ -189,11 +189,10 @@ async def evidence_of(target: SwitchTarget, move: Move, *, forward: bool) -> Evi
     )
     if (
         forward
-        and probe.level == "block"
-        and probe.code == "probe"
+        and (probe.level, probe.code) in (("block", "probe"), ("warning", LIVE_DOWN))
         and (down := await live_is_down(target, move.state))
     ):
-        probe = down
+        probe = replace(down, fix=f"no rollback goes back there before {move.state.live.upper()} is healthy again")
     if not forward:
         if move.state.over:  # nobody says what it should prove: the edit is told by the switch
             probe = Finding(level="ok", code="probe", text="what answers now is not asked for on the way back")
@@ -325,7 +324,7 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
         summary=PlanSummary(
             effects=effects,
             preconditions=() if move.already else _preconditions(request, state, move.to),
-            undo="" if move.already else _undo(request, settings, state, move.to),
+            undo="" if move.already or _leaves_a_dead_side(findings) else _undo(request, settings, state, move.to),
         ),
         hash=shortened(agreed),
         full_hash=agreed,
@@ -376,6 +375,11 @@ def _preconditions(request: Request, state: SwitchState, to: str) -> tuple[str, 
         f"the control object still says {state.live.upper()}, unchanged since it was read",
         f"{to.upper()} is healthy in {probes} of {probes} probes before traffic moves",
     )
+
+
+def _leaves_a_dead_side(findings: list[Finding]) -> bool:
+    """Whether the finding of what is left says that no rollback goes back there as it is."""
+    return any(each.code == LIVE_DOWN and each.fix for each in findings)
 
 
 def _undo(request: Request, settings: DeploymentConfig, state: SwitchState, to: str) -> str:

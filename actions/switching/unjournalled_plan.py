@@ -20,6 +20,7 @@ from actions.journal.lease import living
 from actions.journal.location import JournalLocation
 from actions.models import ActionError, Finding, Plan, Refused, Request
 from actions.switching.by_mark import Back, back_by_mark
+from actions.switching.leaving import leaving
 from actions.switching.rollback_plan import observed, plan_rollback
 from actions.switching.switch_plan import Move, block, evidence_of, make_plan
 from actions.targets import SwitchTarget
@@ -109,7 +110,8 @@ async def _written_here(
     if back.to or back.already:
         findings.append(Finding(level="ok" if back.already else "warning", code="by-the-mark", text=back.why))
     elif state.live != "unknown":
-        findings.append(block("to", back.why, _form(request.service, state, colors)))
+        named = await leaving(target, state, "deploy rollback", request.service)
+        findings.append(block("to", back.why, f"look, then name it: {named}"))
     if not back.already and (back.to or state.live == "unknown"):
         findings += (await evidence_of(target, move, forward=False)).findings
     return make_plan(request, policy, target, move, findings)
@@ -132,12 +134,6 @@ def _before_the_open(queued: Plan, state: SwitchState, colors: Sequence[str]) ->
     if state.live == queued.to:
         return Back(to=queued.to, already=True, why=f"{queued.to.upper()} has all traffic already; {action} is open")
     return Back(to=queued.to, why=f"{action} is open and can not be ordered back: traffic goes to {queued.to.upper()}")
-
-
-def _form(service: str, state: SwitchState, colors: Sequence[str]) -> str:
-    others = [color for color in colors if color != state.live]
-    color = others[0].upper() if len(others) == 1 else "COLOR"
-    return f"look, then name it: {command('deploy rollback', service, to=color)}"
 
 
 def _runners(location: JournalLocation, stamp: str) -> list[Finding]:

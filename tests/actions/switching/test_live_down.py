@@ -88,11 +88,20 @@ async def test_a_rollback_with_nothing_to_take_back_says_that_what_is_live_is_do
     plan = await house.gate.plan(ANALYTICS_ROLLBACK)
     assert plan.already
     (down,) = [finding for finding in plan.findings if finding.code == "live-down"]
-    assert "teal deploy flip analytics --to GREEN" in down.fix
-    service.sicken("green")  # it named a flip that is refused
-    (down,) = [one for one in (await house.gate.plan(ANALYTICS_ROLLBACK)).findings if one.code == "live-down"]
-    assert down.fix.startswith("no other side is healthy (GREEN: HTTP 503, ")
-    assert "teal deploy flip" not in down.fix
+    assert down.fix == "teal deploy flip analytics --to GREEN"
+    service.sicken("green")
+    (down,) = [each for each in (await house.gate.plan(ANALYTICS_ROLLBACK)).findings if each.code == "live-down"]
+    assert down.fix.startswith("make GREEN healthy first (GREEN: "), "that flip is refused as it is"
+    assert down.fix.endswith("), then teal deploy flip analytics --to GREEN")
+
+
+async def test_a_flip_away_from_a_dead_side_names_no_undo_that_is_refused(house: House, service: TwoColors) -> None:
+    assert (await house.gate.plan(ANALYTICS_FLIP)).summary.undo == "teal deploy rollback analytics"
+    service.sicken("blue")
+    service.router_says = (503, "")
+    plan = await house.gate.plan(ANALYTICS_FLIP)
+    (down,) = [each for each in plan.findings if each.code == "live-down"]
+    assert (plan.summary.undo, down.fix) == ("", "no rollback goes back there before BLUE is healthy again")
 
 
 async def test_one_whose_requests_fail_names_the_flip_that_leaves_it_and_is_no_success(

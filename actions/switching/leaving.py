@@ -1,0 +1,20 @@
+"""The command that leaves a side by hand: one that works now, or what must be mended before it does."""
+
+from actions.targets import SwitchTarget
+from backends.command_line import command
+from backends.ports import SwitchState
+from backends.together import together
+
+
+async def leaving(target: SwitchTarget, state: SwitchState, verb: str, service: str, flags: str = "") -> str:
+    """`teal deploy flip web --to GREEN`, `verb` being `deploy flip`. Of several sides that could take the traffic the
+    one that is healthy is named; where none is, it says which to make healthy first."""
+    others = [color for color in target.settings.colors if color != state.live]
+    looks = await together(*(target.adapter.color_health(color) for color in others))
+    fit = [color for color, seen in zip(others, looks, strict=True) if seen.healthy]
+    named = (fit if len(fit) == 1 else others)[0].upper() if 1 in (len(fit), len(others)) else "COLOR"
+    line = command(verb, service, to=named, flags=flags)
+    if fit or not others:
+        return line
+    sick = ", ".join(f"{color.upper()}: {seen.detail}" for color, seen in zip(others, looks, strict=True))
+    return f"make {named if named != 'COLOR' else 'one side'} healthy first ({sick}), then {line}"
