@@ -93,7 +93,6 @@ async def test_users_are_counted_from_before_the_first_traffic_until_the_way_bac
             r"; GREEN had 25 % of the traffic for \d+s: \d+ requests, \d+ of them failed; "
             r"its own test requests may be among them: \d+$",
             ended.error.message,
-            ended.error.message,
         )
 
 
