@@ -159,9 +159,11 @@ class Opening(Host):
             self.say(everywhere.WRITING)
             return
         overview = self.screen_stack[0]
-        found = overview.worst if isinstance(overview, Overview) else None
+        if not isinstance(overview, Overview):
+            return
+        found = overview.worst
         if found is None:
-            self.say("nothing is wrong now")
+            self.say(overview.why_no_worst)
         else:
             self.to_overview(lambda _: self.open_item(found))
 

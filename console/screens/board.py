@@ -36,6 +36,7 @@ LINES_AROUND = 2  # header and keys
 STACKED = 76  # columns, below which one panel stands below the other
 EDGES = 2
 LEAST, LEAST_STACKED, LEAST_OF_LOGS = 6, 3, 8
+_FIRST = {"deployments": 0, "alerts": 1}
 WIDE, WIDER = 0.58, ("pipelines", "quality")
 
 
@@ -375,13 +376,15 @@ class Board(Vertical):
 
     @property
     def worst(self) -> tuple[int, Any] | None:
-        """The worst thing of all panels and its rank (0 is critical); None where nothing is wrong."""
+        """The worst thing of all panels and its rank (0 is critical), of what is as bad first what users have most of:
+        services, then alerts; None where nothing is wrong."""
         found = [
-            (severity_rank(listing.rows.worst()), listing.kind.item(row))
+            (severity_rank(listing.rows.worst()), _FIRST.get(listing.kind.name, len(_FIRST)), listing.kind.item(row))
             for listing in self.listings() if (row := listing.rows.first) is not None
         ]  # fmt: skip
-        wrong = [pair for pair in found if pair[0] < severity_rank("ok")]
-        return min(wrong, key=lambda pair: pair[0], default=None)
+        wrong = [each for each in found if each[0] < severity_rank("ok")]
+        worst = min(wrong, key=lambda each: each[:2], default=None)
+        return None if worst is None else (worst[0], worst[2])
 
     def focus_worst(self) -> None:
         """Put focus on the panel whose first row is worst; pipelines where nothing is wrong."""

@@ -15,6 +15,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from backends.models import Alert, Deployment, Health, LogEntry, PipelineRun, severity_rank
+from backends.text import counted
 from console.clipboard import save_text
 from console.config.edited import ConfigFiles
 from console.ports.store import Snapshot
@@ -62,6 +63,7 @@ class Overview(Screen[None], inherit_bindings=False):
         self._waiting = False
         self._touched = False
         self._edited = ""
+        self._health: Health = "unknown"
         self._begun = False
         self._was_roomy = False
         self._warned_at = float("-inf")
@@ -119,11 +121,24 @@ class Overview(Screen[None], inherit_bindings=False):
 
     @property
     def worst(self) -> Any:
-        """The worst thing of all: of the strip, where nothing in a panel is worse."""
+        """The worst thing of all; of what is as bad first what fails users, then what the strip says, then alerts."""
         told, there = self.strip.first, self.board.worst
-        if told is None or (there is not None and there[0] < severity_rank(TROUBLE_HEALTH.get(told.tone, "warning"))):
-            return None if there is None else there[1]
-        return told.item
+        if told is None or there is None:
+            return told.item if told is not None else there[1] if there is not None else None
+        strip = severity_rank(TROUBLE_HEALTH.get(told.tone, "warning"))
+        return there[1] if (there[0], not readings.fails_users(there[1])) < (strip, True) else told.item
+
+    @property
+    def why_no_worst(self) -> str:
+        """What is said where nothing opens: that all is well only where the header says so."""
+        if self._health == "ok":
+            return "nothing is wrong now"
+        if self.strip.text:
+            return self.strip.text
+        unread = sum(each.fetched_at is None for each in self.app.session.store.snapshots())
+        return f"{self._health}, and nothing to open: " + (
+            f"{counted(unread, 'source')} not read yet" if unread else "no source has been read yet"
+        )
 
     @property
     def alike(self) -> int:
@@ -198,13 +213,14 @@ class Overview(Screen[None], inherit_bindings=False):
         lost = {
             found.key.name for found in store.snapshots("deployments") if readings.source_of(found, moment.now).lost
         }
+        self._health = worst
         self.header.show(self.app.place, worst, store.items("deployments"), moment, lost)
         found = readings.troubles(
             store, actions.found, notes, moment.now, moment.symbols, over=actions.over, blind=actions.blind
         )
         edited = f"{self._edited} was edited since this console read it: q, then start it again"
         said = [Trouble("warning", moment.symbols.warning, edited)] if self._edited else []
-        self.strip.show([*self.clock.said(moment), *said, *found])
+        self.strip.show([*self.clock.said(moment), *found, *said])
 
     @work(group="config", exclusive=True, exit_on_error=False)
     async def _look_at_config(self) -> None:

@@ -16,7 +16,7 @@ from console.reading.health import panel_health
 from panels.columns import Tone
 from panels.header import Trouble
 from panels.kinds.deployments import action_words as deployment_action
-from panels.kinds.deployments import controller_words, unwatched
+from panels.kinds.deployments import controller_words, failures, unwatched
 from panels.kinds.timeline import events
 from panels.kinds.timeline_event import Event
 from panels.sources import Source
@@ -102,6 +102,11 @@ def health(
         found += [word for word in ("critical", "warning") if word in stands]
     found += ["warning"] if any(note.level != "ok" for note in notes) else []
     return worst([*found, "unknown"] if blind or who_acts_unknown(store) else found)
+
+
+def fails_users(item: Item) -> bool:
+    """Whether requests of users fail by it now."""
+    return isinstance(item, Deployment) and bool(failures(item))
 
 
 def who_acts_unknown(store: Store) -> str:

@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.events import Key
 
 from actions.models import Actor, OpenConsole
-from backends.models import CheckResult
+from backends.models import Alert, CheckResult
 from console.app import TealApp
 from console.screens.action import ActionScreen
 from console.screens.board import SANDBOX_CARD, Board
@@ -300,6 +301,7 @@ async def test_u_opens_what_is_worst_from_wherever_one_stands() -> None:
 
 async def test_u_says_so_where_nothing_is_wrong_and_opens_a_source_that_is_lost() -> None:
     session = FakeSession()
+    session.put("deployments", "analytics", deployment())
     app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
@@ -310,6 +312,48 @@ async def test_u_says_so_where_nothing_is_wrong_and_opens_a_source_that_is_lost(
         await pilot.press("u")
         await pilot.pause()
         assert isinstance(app.screen, SourceDetail), app.screen
+
+
+async def test_u_says_that_nothing_is_known_before_anything_was_read() -> None:
+    session = FakeSession()
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("u")
+        said = app.screen.query_one(KeyBar).text
+        assert "unknown, and nothing to open: no source has been read yet" in said
+
+
+async def test_u_opens_first_what_fails_users_then_an_alert_then_a_score() -> None:
+    session = incident()
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        overview = app.screen
+        assert isinstance(overview, Overview)
+        assert overview.board.worst is not None
+        assert isinstance(overview.board.worst[1], Alert)  # transactions is red, too
+        failing = deployment("analytics", "blue")
+        failing.colors["blue"] = replace(failing.colors["blue"], error_pct=27.0)
+        session.put("deployments", "analytics", failing)
+        await pilot.pause(0.3)
+        await pilot.press("u")
+        await pilot.pause()
+        assert isinstance(app.screen, DeploymentDetail)
+
+
+async def test_a_notice_of_the_config_comes_after_what_is_wrong() -> None:
+    session = incident()
+    session.open_ones = [an_action(started_at=NOW - timedelta(seconds=20))]
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        overview = app.screen
+        assert isinstance(overview, Overview)
+        overview._edited = "config.toml"
+        overview._show_top()
+        assert "config.toml was edited" in overview.strip.text.split("   ")[-1]
+        assert len(overview.strip.text.split("   ")) > 1
 
 
 async def test_what_stands_behind_esc_in_one_read_is_for_what_esc_led_to() -> None:
