@@ -98,7 +98,8 @@ def _why_not(word: OrderWord, action: Action, orphaned: bool) -> str:
     if word == "resume":
         return "" if orphaned or action.status == "paused" else _starting(action) or "it is not paused"
     if stopped:
-        return "what is live must be known first: resume looks again, rollback takes it back"
+        why = "the traffic is not as it left it" if action.status == "conflict" else "what is live must be known first"
+        return f"{why}: resume looks again, rollback takes it back"
     if word == "pause":
         if orphaned:
             return "nobody runs it: it moves nothing"

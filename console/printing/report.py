@@ -28,7 +28,7 @@ from backends.ports import PipelineInfo
 from backends.text import counted, first_line
 from console.ports.derive import latest_runs
 from console.ports.store import Snapshot
-from panels.kinds.deployments import against, controller_words
+from panels.kinds.deployments import against, controller_words, failures
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.timeline_event import Event
 from panels.words import UNICODE, ago, clock, zone_name
@@ -85,8 +85,10 @@ def _audit(facts: Facts) -> list[str]:
 
 
 def handover(items: Sequence[OpenItem], facts: Facts) -> list[str]:
-    """What the next shift takes over as lines of Markdown, by kind, with who left it so and until when."""
+    """What the next shift takes over as lines of Markdown: what is wrong now, then by kind what is open, with who left
+    it so and until when."""
     lines = [f"# {facts.title}: handover {_day(facts.made_at, facts)} {_time(facts.made_at, facts)}"]
+    lines += _section("Problems now", _evidence(facts))
     for kind, heading in _KINDS.items():
         lines += _section(heading, [_open_item(item, facts) for item in items if item.kind == kind])
     return [*lines, *_section("What could not be seen", _unseen(facts)), *_audit(facts)]
@@ -233,7 +235,8 @@ def _evidence(facts: Facts) -> list[str]:
             case Deployment() if item.health != "ok":
                 truth = item.truth
                 layers = f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"
-                words = "".join(f"; {_plain(first_line(said))}" for _, said in against(item))
+                said = [*failures(item), *(first_line(words) for _, words in against(item))]
+                words = "".join(f"; {_plain(each)}" for each in said)
                 lines.append(f"- service `{item.service}` live {item.live.upper()} ({layers}){words}")
             case _:
                 pass

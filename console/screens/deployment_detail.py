@@ -51,6 +51,11 @@ SHOWN_ACTIONS = 50
 CONDITIONS_S = 20.0
 
 
+def _told_of_actions(item: Deployment) -> tuple[object, ...]:
+    """What the list of actions says, too: where one of these changes it is read anew."""
+    return item.action, item.action_about, item.orphaned_since, item.action_stopped, item.last_switch
+
+
 class DeploymentDetail(Detail):
     """A deployment as the store knows it, live. Enter opens the chosen action, of which the open one is first."""
 
@@ -125,7 +130,7 @@ class DeploymentDetail(Detail):
         before = self.deployment
         if self._take(snapshot):
             self._show()
-            if (before.action, before.last_switch) != (self.deployment.action, self.deployment.last_switch):
+            if _told_of_actions(before) != _told_of_actions(self.deployment):
                 self._read()
 
     def _take(self, snapshot: Snapshot) -> bool:

@@ -120,6 +120,7 @@ def test_every_way_out_that_is_named_would_be_taken(kind: str, status: ActionSta
     assert words
     if kind == "flip" and status == "conflict":
         assert words == "teal deploy rollback s, or teal action abandon A --reason WHY"
+        assert possible["pause"].startswith("the traffic is not as it left it: resume")
     if kind == "flip" and status == "rolling_back":
         assert words == "teal deploy rollback s"
 

@@ -23,6 +23,7 @@ from backends.ports import PipelineInfo
 from console.ports.store import Snapshot, SourceError, SourceKey
 from console.printing.report import Facts, handover, incident, open_items
 from panels.kinds.timeline import events
+from tests.console.fakes import deployment
 from tests.console.test_foreground import Teal
 from tests.console.test_orders import written
 from tests.two_colors import TwoColors
@@ -124,6 +125,21 @@ def test_a_handover_lists_what_is_open_by_kind_with_who_and_until_when() -> None
     text = "\n".join(handover(found, about))
     assert '`am/1` service="x": "known", by mia, until 2026-11-26 04:00:00' in text
     assert "Down fires for 25h" in text or "Down fires for 1d" in text
+
+
+def test_a_handover_begins_with_what_is_wrong_now() -> None:
+    failing = deployment("shop", "blue")
+    failing.colors["blue"] = replace(failing.colors["blue"], error_pct=30.0)
+    red = QualityScore(
+        ref="q/orders", backend="q", dataset="orders", score=0.5, warn=0.95, crit=0.8, state="critical",
+        evaluated_at=ago(1), passed=0, total=0, failures=(), trend=(),
+    )  # fmt: skip
+    about = facts(alert(0.1, "HighErrorRate"), failing, red)
+    text = "\n".join(handover(open_items(about, silences=[], pipelines=[], records=[]), about))
+    now, _, rest = text.partition("## Problems now")[2].partition("## ")
+    assert rest.startswith("Open actions")
+    for words in ("alert `HighErrorRate` firing", "`shop` live BLUE", "BLUE: 30.0 % of its requests fail", "`orders`"):
+        assert words in now, now
 
 
 def test_a_handover_names_what_stands_against_a_service_and_the_ways_out_of_an_action_that_nobody_runs() -> None:
