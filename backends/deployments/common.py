@@ -169,8 +169,8 @@ async def color_health(
     """One side asked directly. Healthy: HTTP 200, JSON `status` exactly "healthy", and proof that it is `color`, and
     none of `others`.
 
-    `healthy` is False where it said no or is not there, None where the answer proves nothing. How long the answer took
-    is its `p95_ms`, and one that took `SLOW_S` says so: nobody else measures a side without traffic. Never raises.
+    `healthy` is False where it said no or is not there, None where the answer proves nothing. One that took
+    `SLOW_S` says so in its `detail`: nobody else measures a side without traffic. Never raises.
     """
     try:
         with Stopwatch() as watch:
@@ -184,7 +184,7 @@ async def color_health(
         return ColorState(healthy=None if error.kind in _NOBODY_COULD_LOOK else False, detail=error.message)
     found = _judge(answer, color, header, {other.casefold() for other in others} - {color.casefold()})
     slow = f"{found.detail} in {took_s * 1000:.0f} ms" if found.healthy and took_s >= SLOW_S else found.detail
-    return replace(found, detail=slow, p95_ms=round(took_s * 1000, 1))
+    return replace(found, detail=slow)
 
 
 def _is_json(body: bytes) -> bool:

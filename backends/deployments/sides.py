@@ -1,7 +1,5 @@
 """The sides of a switch that knows them only by their URLs: health, traffic, request counts."""
 
-import math
-from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -14,8 +12,6 @@ from backends.models import ColorState, Deployment, Truth, TruthLayer
 from backends.ports import ProbeTarget, SwitchState
 from backends.together import together
 
-LOOKS = 20  # so many health requests are the p95 of a side whose traffic nobody tells of
-
 
 class UrlSides:
     """Each color asked at its own `health` and `exposition` URL."""
@@ -27,7 +23,6 @@ class UrlSides:
         self._header = (config.probe or ProbeTarget(url="")).header
         self._probe_timeout_s = float(config.probe_timeout)
         self._http = http
-        self._took: dict[str, deque[float]] = {}
         self._expositions = {color: Exposition(http, url, color) for color, url in config.exposition.items()}
 
     async def health(self, color: str) -> ColorState:
@@ -37,14 +32,7 @@ class UrlSides:
             return ColorState(healthy=None, detail=f'no health URL for "{color}" in the config')
         # Both sides are asked where one may have to be given up: a little longer than a fresh request.
         timeout_s = max(HEALTH_TIMEOUT_S, self._probe_timeout_s)
-        found = await color_health(
-            self._http, color, url, header=self._header, timeout_s=timeout_s, others=self._colors
-        )
-        if found.p95_ms is None:
-            return found
-        took = self._took.setdefault(color, deque(maxlen=LOOKS))
-        took.append(found.p95_ms)
-        return replace(found, p95_ms=sorted(took)[math.ceil(0.95 * len(took)) - 1])
+        return await color_health(self._http, color, url, header=self._header, timeout_s=timeout_s, others=self._colors)
 
     async def states(self, control: SwitchState) -> dict[str, ColorState]:
         """Health, traffic and share of every color. Never raises."""
@@ -118,8 +106,9 @@ class UrlSides:
             side = await self.health(color)
         else:
             side, seen = await together(self.health(color), exposition.traffic())
-            p95_ms = side.p95_ms if seen.p95_ms is None else seen.p95_ms
-            side = replace(side, rps=seen.rps, error_pct=seen.error_pct, p95_ms=p95_ms, rates_pending=seen.pending)
+            side = replace(
+                side, rps=seen.rps, error_pct=seen.error_pct, p95_ms=seen.p95_ms, rates_pending=seen.pending
+            )  # fmt: skip
         return replace(side, weight_pct=float(control.weights[color])) if color in control.weights else side
 
 

@@ -32,8 +32,8 @@ FAILING_PCT = 5.0
 
 class ColorState(Struct, frozen=True, kw_only=True):
     """One side of a deployment. `healthy` is null where nobody could look; `weight_pct` is 0..100; `p95_ms` is that of
-    its requests, of its health requests where it has no others. `rates_pending`: its requests are counted, and this is
-    the first look at that count: how many fail is known with the next one.
+    its requests, null where nobody tells of them: the time of a health request is none. `rates_pending`: its requests
+    are counted, and this is the first look at that count: how many fail is known with the next one.
     """
 
     version: str | None = None

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from backends.deployments import common, sides
+from backends.deployments import common
 from backends.deployments.common import color_health, fresh_probe, shared_settings
 from backends.deployments.exposition import Exposition, Traffic
 from backends.deployments.sides import UrlSides
 from backends.errors import BackendError
 from backends.http import Http
-from backends.models import ColorState
 from backends.ports import ProbeTarget, SwitchState
 from backends.settings import Duration
 from tests.backends.faulty_server import FaultyServer
@@ -38,29 +37,17 @@ async def test_a_healthy_side_that_answers_late_says_how_late(
     await http.aclose()
     assert re.fullmatch(r"healthy in \d+ ms", late.detail)
     assert " ms" not in unwell.detail
-    assert late.p95_ms is not None
-    assert unwell.p95_ms is not None
+    assert (late.p95_ms, unwell.p95_ms) == (None, None), "the time of one health request is no p95"
 
 
-async def test_d7_a_side_without_traffic_has_the_p95_of_its_health_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    took_ms = 5.0
-
-    async def health(*_: Any, **__: Any) -> ColorState:
-        return ColorState(healthy=True, p95_ms=took_ms)
-
-    monkeypatch.setattr(sides, "color_health", health)
-    found = UrlSides(shared_settings({"health": {"blue": "http://b", "green": "http://g"}}), Http())
-    await found.health("green")
-    took_ms = 831.0
-    assert (await found.health("green")).p95_ms == 831.0
-    took_ms = 5.0
-    for _ in range(3):
-        assert (await found.health("green")).p95_ms == 831.0, "one of five is beyond 95 %"
-    for _ in range(sides.LOOKS):
-        last = await found.health("green")
-    assert last.p95_ms == 5.0
-    states = await found.states(SwitchState(weights={"blue": 100, "green": 0}, revision=""))
-    assert states["green"].p95_ms == 5.0
+async def test_a_side_whose_traffic_nobody_tells_of_has_no_p95(service: TwoColors) -> None:
+    health = {color: f"http://127.0.0.1:{service.ports[color]}/health" for color in ("blue", "green")}
+    http = Http()
+    states = await UrlSides(shared_settings({"health": health}), http).states(
+        SwitchState(weights={"blue": 100, "green": 0}, revision="")
+    )
+    await http.aclose()
+    assert [(side.healthy, side.p95_ms) for side in states.values()] == [(True, None), (True, None)]
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ class ClusterSwitch(Generic[T]):
                 weight_pct=float(control.weights[color]) if color in control.weights else None,
                 rps=seen.rps,
                 error_pct=seen.error_pct,
-                p95_ms=side.p95_ms if seen.p95_ms is None else seen.p95_ms,
+                p95_ms=seen.p95_ms,
                 rates_pending=seen.pending,
             )
             for color, side, seen in zip(colors, sides, traffic, strict=True)
