@@ -291,6 +291,7 @@ async def test_many_are_planned_side_by_side_and_done_with_one_press_each_as_its
         await until(pilot, lambda: "press it again" in text_of(app), "the finger that led to it orders nothing")
         assert session.submits == []
         screen._arrived_at = 0.0
+        await until(pilot, lambda: not screen.query_one("#go").has_class("-active"), "Textual lets it be pressed again")
         await pilot.press("enter")
         await until(pilot, lambda: "2 of 2 done" in text_of(app), "both are done")
         assert {plan.hash for plan, _ in session.submits} == {"am/long", "am/soon"}
