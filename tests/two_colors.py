@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 COLORS = ("blue", "green")
+ACCEPTED_LATE = 8
 
 
 @dataclass
@@ -58,6 +59,10 @@ class TwoColors:
     async def stop(self, name: str) -> None:
         """Take one of them down; connections to it are refused from now on."""
         server = self._servers.pop(name)
+        for listening in server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        for _ in range(ACCEPTED_LATE):  # of what was accepted a moment ago nobody else closes the socket
+            await asyncio.sleep(0)
         server.close()
         writers = list(self._writers)
         for writer in writers:
