@@ -59,7 +59,7 @@ def open_engine(location: JournalLocation) -> Engine:
         event.listen(engine, "begin", _begin_postgresql)
     else:
         engine = create_engine(URL.create("sqlite", database=str(location.path)))
-        event.listen(engine, "do_connect", partial(_refuse_planted, location.path))
+        event.listen(engine, "do_connect", partial(refuse_planted, location.path))
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -130,7 +130,7 @@ def _text(stored: bytes) -> str:
         return not_text(stored)
 
 
-def _refuse_planted(path: Path, *_: Any) -> None:
+def refuse_planted(path: Path, *_: Any) -> None:
     """SQLite follows links. Raises BackendError(auth) for one of somebody else, who may write beside the journal."""
     for name in (path, *(Path(f"{path}{end}") for end in ("-wal", "-journal", "-shm"))):
         try:

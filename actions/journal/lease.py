@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actions.journal.location import make_directory
+from actions.journal.location import OWNERS, make_directory
 from actions.models import Owner
 from backends.file_locks import is_locked, locked_or_closed
 from backends.files import open_plain, read_regular
@@ -89,7 +89,7 @@ class LeaseHeld(Exception):
 
 def owner_file(directory: Path, action_id: str) -> Path:
     """The file that the owner of an action keeps locked."""
-    return directory / "owners" / f"{os.path.basename(action_id)}.lock"
+    return directory / OWNERS / f"{os.path.basename(action_id)}.lock"
 
 
 def take(path: Path) -> int | None:
@@ -129,10 +129,10 @@ def living(directory: Path) -> list[str]:
     """The ids of the actions whose owner lives on this host and keeps its files in `directory`. Raises OSError where
     that can not be looked at."""
     try:
-        names = os.listdir(directory / "owners")
+        names = os.listdir(directory / OWNERS)
     except FileNotFoundError:
         return []
-    files = [directory / "owners" / name for name in names if name.endswith(".lock")]
+    files = [directory / OWNERS / name for name in names if name.endswith(".lock")]
     return sorted(path.stem for path in files if is_held(path))
 
 

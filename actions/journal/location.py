@@ -18,7 +18,7 @@ from backends.room import Room, room_at
 from backends.text import clean
 
 SHARED_DIR = Path("/var/lib/tealdeck")
-FILE_NAME = "journal.db"
+FILE_NAME, OWNERS = "journal.db", "owners"
 _SQLITE = "sqlite:///"
 _POSTGRESQL = re.compile(r"\Apostgres(ql)?://")
 _SCHEME = re.compile(r"\A([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -52,17 +52,27 @@ class JournalLocation(Struct, frozen=True):
         return None if self.path is None else room_at(self.path.parent)
 
     def exists(self) -> bool:
-        """Whether there is something to read, or something that can not be looked at; a database server is taken to be
-        there."""
+        """Whether there is something to read, or something that can not be looked at, as a link to what is not there;
+        a database server is taken to be there."""
         if self.path is None:
             return True
         try:
             found = self.path.stat()
         except FileNotFoundError:
-            return False
+            return self.dangling() is not None
         except OSError:
             return True
-        return not stat.S_ISREG(found.st_mode) or found.st_size > 0
+        return not stat.S_ISREG(found.st_mode) or found.st_size > 0 or self.was_acted_by()
+
+    def dangling(self) -> Path | None:
+        """The link on the way to its file that leads to nothing: say to a file system that is not mounted."""
+        if self.path is None:
+            return None
+        return next((each for each in (self.path, *self.path.parents) if each.is_symlink() and not each.exists()), None)
+
+    def was_acted_by(self) -> bool:
+        """Whether actions have run by a journal at this place: an empty file is then no new one."""
+        return (self.directory / OWNERS).is_dir()
 
 
 def place_problem(configured: str) -> tuple[str, str] | None:
@@ -99,7 +109,7 @@ def journal_location(configured: str | None, env: Mapping[str, str], base: Path 
             return JournalLocation(_POSTGRESQL.sub("postgresql+psycopg://", configured), None, state, True)
         forget(configured)  # a reference may lead to a path, and messages have to name it
         return _in_file(path_of(configured.removeprefix(_SQLITE), base))
-    if not env.get("TEAL_STATE_DIR") and SHARED_DIR.is_dir():
+    if not env.get("TEAL_STATE_DIR") and (SHARED_DIR.is_dir() or SHARED_DIR.is_symlink()):
         return _in_file(SHARED_DIR / FILE_NAME)
     return _in_file(state / FILE_NAME)
 

@@ -14,7 +14,16 @@ from msgspec import Struct
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from actions.journal.engines import READ_ONLY, WAIT_MS, alone_in, create_file, is_wal, open_engine, use_wal
+from actions.journal.engines import (
+    READ_ONLY,
+    WAIT_MS,
+    alone_in,
+    create_file,
+    is_wal,
+    open_engine,
+    refuse_planted,
+    use_wal,
+)
 from actions.journal.errors import JournalNewer, how_to_move_away, journal_error, only_read, sqlite_error
 from actions.journal.location import FILE_NAME, JournalLocation
 from actions.journal.tables import OLDEST_SERVED, SCHEMA_VERSION
@@ -36,6 +45,7 @@ class Database:
             if location.path is not None and location.path.is_dir():
                 fix = f"name a file in it: {location.path / FILE_NAME}"
                 raise BackendError("config", f"journal {self._where}: a directory, where its file should be", fix=fix)
+            _must_be_what_was_written(location)
             self._engine = open_engine(location)
             try:
                 self._found = _ready(self._engine, location)
@@ -95,6 +105,25 @@ class Database:
         except OSError as error:
             message = f"journal {self._where}: {error.strerror or error}"
             raise BackendError("auth", message, fix="check the owner and mode of its directory") from None
+
+
+def _must_be_what_was_written(location: JournalLocation) -> None:
+    """Raises BackendError where the file is behind a link to nothing, or was emptied: a new one made in its place would
+    say that nothing was ever done."""
+    if (link := location.dangling()) is not None:
+        refuse_planted(link)
+        words = f"journal {location.name}: {link} is a link to what is not there"
+        raise BackendError("unreachable", words, fix="mount or make what it leads to, or take the link away")
+    if not _is_empty(location.path) or not location.was_acted_by():
+        return
+    with alone_in(location.directory, location.name):  # nobody is just making it
+        if _is_empty(location.path):
+            words = f"journal {location.name}: it is empty, and actions have run by it: what it recorded is lost"
+            raise BackendError("malformed", words, fix=how_to_move_away(location.name))
+
+
+def _is_empty(path: Path | None) -> bool:
+    return path is not None and path.is_file() and path.stat().st_size == 0
 
 
 def _file_at(path: Path | None) -> tuple[int, int] | None:

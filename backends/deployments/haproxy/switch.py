@@ -347,7 +347,10 @@ def _side(reading: Reading, color: str, told: ColorState) -> ColorState:
         why = (down.status or "down" if down.in_rotation else down.out_words) if down else "none"
         healthy, words[0] = False, f"no server of {color.upper()} is up on {without[0]}: {why}"
     elif reading.problems and healthy is not False:
-        healthy, words[0] = None, reading.problem
+        said = "it answers healthy itself" if healthy else told.detail
+        healthy, words[0] = None, f"{said}; what HAProxy says is not known: {reading.problem}"
+    if not reading.states:  # nobody counted any
+        return replace(told, healthy=healthy, detail=words[0])
     return replace(told, healthy=healthy, ready=len(up), desired=len(side), detail=", ".join(words))
 
 

@@ -41,6 +41,39 @@ async def test_reading_what_is_not_there_finds_nothing_and_creates_nothing(journ
     assert not journal.location.directory.exists()
 
 
+@pytest.mark.parametrize("what", ["journal.db", "state"])
+async def test_a_link_to_what_is_not_there_is_not_taken_for_no_journal(tmp_path: Path, what: str) -> None:
+    place = tmp_path / "state"
+    gone = tmp_path / "not-mounted" / "x"
+    if what == "journal.db":
+        place.mkdir()
+        gone.parent.mkdir()  # SQLite would make the file that the link names
+    (place if what == "state" else place / what).symlink_to(gone)
+    journal = Journal(here(place))
+    with pytest.raises(BackendError, match="is a link to what is not there"):
+        await journal.actions("test", open_only=True)
+    await journal.aclose()
+    assert not gone.exists()
+
+
+async def test_a_journal_that_was_emptied_is_no_new_one(tmp_path: Path) -> None:
+    place = tmp_path / "state"
+    place.mkdir()
+    (place / "journal.db").touch()
+    journal = Journal(here(place))
+    assert await journal.actions("test") == [], "nothing was ever there"
+    await journal.aclose()
+    owner = owner_file(place, "01ACTION")
+    descriptor = take(owner)
+    assert descriptor is not None
+    release(descriptor, owner, ended=True)
+    journal = Journal(here(place))
+    with pytest.raises(BackendError, match="it is empty, and actions have run by it"):
+        await journal.actions("test")
+    await journal.aclose()
+    assert (place / "journal.db").stat().st_size == 0
+
+
 def test_nor_does_it_load_a_database_library(tmp_path: Path) -> None:
     script = (
         "import asyncio, sys\n"
