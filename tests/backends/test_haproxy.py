@@ -17,8 +17,10 @@ from backends.deployments.haproxy import socket as haproxy_socket
 from backends.deployments.haproxy.socket import Node
 from backends.deployments.haproxy.state import Mark, variable_of
 from backends.deployments.haproxy.switch import HaproxySwitch
+from backends.deployments.sides import UrlSides
 from backends.errors import BackendError
 from backends.http import Http
+from backends.models import ColorState
 from backends.registry import AdapterContext, build
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "proxies.md"
@@ -244,3 +246,15 @@ def test_the_examples_of_the_documentation_are_entries(tmp_path: Path) -> None:
         build("deployments", kind, entry, AdapterContext(name, tmp_path, tmp_path, Http()))
         kinds.add(kind)
     assert kinds == {"haproxy", "nginx"}
+
+
+async def test_a_side_says_what_it_answers_itself_where_haproxy_is_not_read(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def well(self: UrlSides, color: str) -> ColorState:
+        return ColorState(healthy=True, version="2.9.0", detail="healthy")
+
+    monkeypatch.setattr(UrlSides, "health", well)
+    side = (await answers({"show servers state": "no backend\n\n"}).deployment()).colors["blue"]
+    assert (side.healthy, side.version, side.ready) == (None, "2.9.0", None), "nobody counted servers"
+    assert side.detail.startswith("it answers healthy itself; what HAProxy says is not known: ")
