@@ -68,6 +68,16 @@ def short_ids(text: str) -> str:
     return re.sub(r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b", lambda found: short_id(found[0]), text)
 
 
+SHORT_FIX = 200
+
+
+def with_fix(text: str, fix: str) -> str:
+    """`text (fix)`; a long `fix` ends in a command that is copied, and stands on lines of its own."""
+    if not fix:
+        return text
+    return f"{text} ({fix})" if len(fix) <= SHORT_FIX else f"{text}\n  {fix}"
+
+
 def first_line(text: str) -> str:
     """What is wrong, of words whose further lines are what to do about it."""
     return text.partition("\n")[0]

@@ -110,10 +110,10 @@ async def _export(common: Common) -> int:
 def _table(records: Sequence[AuditRecord], zone: tzinfo) -> list[str]:
     rows = []
     for record in records:
-        data = plain(record) | {"at": at_words(record, zone)}
-        names = ("seq", "at", "kind", "action", "target", "result", "detail")
+        data = plain(record) | {"at": at_words(record, zone), "by": record.actor or ""}
+        names = ("seq", "at", "by", "kind", "action", "target", "result", "detail")
         rows.append([str(data.get(name, "")) for name in names])
-    return table(rows, headers=["SEQ", "AT", "KIND", "ACTION", "TARGET", "RESULT", "DETAIL"])
+    return table(rows, headers=["SEQ", "AT", "BY", "KIND", "ACTION", "TARGET", "RESULT", "DETAIL"])
 
 
 def at_words(record: AuditRecord, zone: tzinfo) -> str:

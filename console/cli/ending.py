@@ -181,8 +181,10 @@ def _said(text: str) -> str:
 
 
 def _say(code: int, kind: str, message: str, fix: str) -> int:
+    from backends.text import with_fix
+
     message, fix = _said(message), _said(fix)
-    say(f"teal: {message}" + (f" ({fix})" if fix else ""))
+    say(f"teal: {with_fix(message, fix)}")
     if _wants_json(sys.argv[1:]):
         from console.printing.output import failure_document, print_json
 

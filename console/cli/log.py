@@ -90,7 +90,11 @@ def log(
         if around is not None:
             middle = around.at(zone)
             return close_to(asked, middle)
-        return replace(asked, since=since and since.at(zone), until=until and until.at(zone))
+        end = until and until.at(zone)
+        begin = since and since.at(zone, end)
+        if begin is not None and end is not None and begin >= end:
+            raise CommandError(EXIT_USAGE, "usage", "--since is not before --until")
+        return replace(asked, since=begin, until=end)
 
     def reader(zone: tzinfo) -> ReadLogs:
         wanted, at = query(zone), middle

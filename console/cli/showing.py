@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from backends.text import with_fix
 from console.cli.options import Common
 from console.printing.output import Document, StatusDocument, field_table, only_fields, print_json, print_lines
 from console.streams import say, tell
@@ -65,7 +66,7 @@ def _say_errors(answer: Answer, common: Common) -> None:
         return
     for error in document.errors:
         place = f"{error.source}: " if error.source and not error.message.startswith(f"{error.source}: ") else ""
-        say(f"teal: {place}{error.message}" + (f" ({error.fix})" if error.fix else ""))
+        say(f"teal: {place}{with_fix(error.message, error.fix)}")
     if isinstance(document, Document) and document.truncated:
         cut = f"{len(document.items)} of {document.total} shown (--limit 0 shows all)"
         say(f"teal: {answer.more or cut}")

@@ -18,7 +18,7 @@ from actions.telling import failed_words, is_noop, outcome, standing, title, unm
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Health, Panel
-from backends.text import counted
+from backends.text import counted, with_fix
 from console.cli.ending import EXIT_STILL_OPEN, Ending, say_why
 from console.cli.following import (
     as_runner,
@@ -321,11 +321,7 @@ def refusal_lines(refusal: Refused) -> list[str]:
     """Why it was refused: each finding that forbids it, and what to do."""
     blocks = [finding for finding in refusal.findings if finding.level == "block"]
     reasons = [(finding.text, way_past(finding)) for finding in blocks] or [(refusal.error.message, refusal.error.fix)]
-    return ["refused, nothing changed", *(f"  {UNICODE.critical} {_with_fix(*reason)}" for reason in reasons)]
-
-
-def _with_fix(text: str, fix: str) -> str:
-    return f"{text} ({fix})" if fix else text
+    return ["refused, nothing changed", *(f"  {UNICODE.critical} {with_fix(*reason)}" for reason in reasons)]
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -335,7 +331,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = [f"{order}{title(plan)}{arrow}   ({plan.context}{', PROTECTED' if plan.protected else ''})"]
     symbols = {"block": UNICODE.critical, "warning": UNICODE.warning, "ok": UNICODE.ok}
     ordered = sorted(plan.findings, key=lambda finding: ("block", "warning", "ok").index(finding.level))
-    lines += [f"  {symbols[finding.level]} {_with_fix(finding.text, way_past(finding))}" for finding in ordered]
+    lines += [f"  {symbols[finding.level]} {with_fix(finding.text, way_past(finding))}" for finding in ordered]
     lines += [f"  {effect}" for effect in plan.summary.effects]
     lines += ["  nothing to do: it is so already"] if plan.already and not plan.blocked else []
     lines += [f"  undo  {plan.summary.undo}"] if plan.summary.undo and not plan.blocked else []
@@ -357,9 +353,13 @@ def action_lines(action: Action) -> list[str]:
     if action.switch is not None:
         lines.append(_seen_words(action, action.switch))
     if action.error is not None:
-        lines.append(_with_fix(action.error.message, action.error.fix))
+        lines.append(with_fix(action.error.message, action.error.fix))
     lines += [finding.text for finding in action.findings if finding.code == "undone"]
-    lines += [f"{UNICODE.warning} {_with_fix(finding.text, finding.fix)}" for finding in unmended(action)]
+    lines += [
+        f"{UNICODE.warning} {with_fix(finding.text, finding.fix)}"
+        for finding in action.findings if finding.code == "no-match" and finding.level == "warning"
+    ]  # fmt: skip
+    lines += [f"{UNICODE.warning} {with_fix(finding.text, finding.fix)}" for finding in unmended(action)]
     if action.ref:
         lines.append(f"{'run' if kind_of(action.kind).port == 'pipelines' else 'ref'} {action.ref}")
     if action.undo and action.changed:

@@ -176,8 +176,8 @@ def _of_action(action: Action, now: datetime, symbols: Symbols) -> Trouble:
         stuck = action.status == "conflict"  # who resumes it finds the same
         no_way = stuck or possible_orders(action, orphaned=True)["resume"]
         ways = "b rolls back" if no_way else "@ opens it, b rolls back"
-        since = f"for {ago((now - action.orphaned_since).total_seconds())}"
-        return Trouble("critical", "@", f"{what}: {state}nobody runs it {since}; {ways}")
+        sign = f"seen {ago((now - action.orphaned_since).total_seconds())} ago"
+        return Trouble("critical", "@", f"{what}: {state}nobody runs it, {sign}; {ways}")
     if action.stopped_pid:
         ways = f"kill -CONT {action.stopped_pid} goes on, b rolls back"
         return Trouble("critical", "@", f"{what}: {doing(action)}; {ways}")

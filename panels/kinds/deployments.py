@@ -307,7 +307,8 @@ def action_words(deployment: Deployment, now: datetime) -> str:
     about = deployment.action_about or f"action {short_id(deployment.action or '')} is open"
     left_s = (deployment.action_until - now).total_seconds() if deployment.action_until is not None else 0.0
     left = f"{took(left_s)} left" if left_s > 0 else ""
-    return ", ".join(filter(None, (about, left, deployment.action_by)))
+    by = "" if about.endswith(f" by {deployment.action_by}") else deployment.action_by
+    return ", ".join(filter(None, (about, left, by)))
 
 
 def _open_action(deployment: Deployment, moment: Moment) -> Line:

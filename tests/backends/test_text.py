@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backends.text import ELLIPSIS, MAX_CHARS, clean, clean_labels
+from backends.text import ELLIPSIS, MAX_CHARS, clean, clean_labels, with_fix
 
 BIDI_CONTROLS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 NASTY = st.text(
@@ -91,3 +91,10 @@ def test_labels_are_clean_and_bounded_on_both_sides() -> None:
     assert labels["5"] == "6"
     assert {len(key) for key in labels} == {4, 128, 1}
     assert max(map(len, labels.values())) == 512
+
+
+def test_a_long_command_stands_on_a_line_of_its_own_so_that_it_can_be_copied() -> None:
+    assert with_fix("no", "") == "no"
+    assert with_fix("no", "teal doctor") == "no (teal doctor)"
+    order = f"printf %b '{'x' * 900}' > switch.json"
+    assert with_fix("no", order).splitlines() == ["no", f"  {order}"]

@@ -29,8 +29,15 @@ def test_a_note_is_in_the_audit_with_who_and_where(capsys):
     assert (record["kind"], record["context"], record["detail"]) == ("note", "night", "disk replaced on db-2")
     assert record["actor"]["login"]
     assert run_command(teal, ["audit", "list"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].endswith("disk replaced on db-2")
+    row = capsys.readouterr().out.splitlines()[1]
+    assert row.endswith("disk replaced on db-2")
+    assert f" {record['actor']['login']}@{record['actor']['host']} " in row
     assert run_command(teal, ["audit", "verify"]) == 0
+
+
+def test_a_window_of_the_log_that_ends_before_it_begins_is_a_mistake(capsys):
+    assert run_command(teal, ["log", "--since", "2026-01-02T12:00Z", "--until", "2026-01-02T11:00Z"]) == 2
+    assert "--since is not before --until" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [[], [""], ["\x1b[31m", " \n"]])

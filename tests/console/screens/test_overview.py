@@ -412,7 +412,11 @@ BLIND = "who acts is unknown: journal /j.db: file is not a database"
     ("fields", "worst", "said"),
     [
         ({"action_unknown": BLIND}, "? unknown", BLIND),
-        ({"action": "7F3", "orphaned_since": ago(minutes=3)}, "✗ critical", "flip analytics: nobody runs it for 3m"),
+        (
+            {"action": "7F3", "orphaned_since": ago(minutes=3)},
+            "✗ critical",
+            "flip analytics: nobody runs it, seen 3m ago",
+        ),
     ],
 )
 async def test_what_nobody_runs_or_nobody_can_know_is_in_header_and_strip(

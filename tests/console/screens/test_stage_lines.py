@@ -199,14 +199,14 @@ async def test_a_held_canary_on_80_by_24_shows_what_decides() -> None:
             ),
             "release analytics held 2m: Prometheus does not answer; b rolls back",
         ),
-        (canary(orphaned_since=ALONE), "release analytics: nobody runs it for 1m; @ opens it, b rolls back"),
+        (canary(orphaned_since=ALONE), "release analytics: nobody runs it, seen 1m ago; @ opens it, b rolls back"),
         (
             canary(status="conflict", orphaned_since=ALONE),
-            "release analytics: conflict, nobody runs it for 1m; b rolls back",
+            "release analytics: conflict, nobody runs it, seen 1m ago; b rolls back",
         ),
         (
             canary(status="rolling_back", orphaned_since=ALONE),
-            "release analytics: rolling back, nobody runs it for 1m; b rolls back",
+            "release analytics: rolling back, nobody runs it, seen 1m ago; b rolls back",
         ),
     ],
 )

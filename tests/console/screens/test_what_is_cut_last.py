@@ -79,6 +79,8 @@ def test_a_running_canary_is_told_in_words() -> None:
     assert action_words(found, NOW) == "canary 25 %, judging, 4m32s left, root"
     said = block(found, replace(MOMENT, now=NOW), 28)[-1]
     assert "".join(cell.text for cell in said).startswith("  … canary 25 %, judging, 4m32s left")
+    paused = deployment(action=ULID, action_about="canary 25 %, paused by root", action_by="root")
+    assert action_words(paused, NOW) == "canary 25 %, paused by root"
     nameless = deployment(action=ULID, action_about="")
     assert action_words(nameless, NOW) == f"action {ULID[-6:]} is open"
     assert short_id("") == ""
