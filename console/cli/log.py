@@ -90,8 +90,8 @@ def log(
         if around is not None:
             middle = around.at(zone)
             return close_to(asked, middle)
-        end = until and until.at(zone)
-        begin = since and since.at(zone, end)
+        begin = since.at(zone) if since is not None else None
+        end = until.at(zone) if until is not None else None
         if begin is not None and end is not None and begin >= end:
             raise CommandError(EXIT_USAGE, "usage", "--since is not before --until")
         return replace(asked, since=begin, until=end)
