@@ -100,6 +100,7 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         orphaned_since=alone,
         orphaned_why=why_orphaned(occupied, journal.location) if occupied is not None and alone is not None else "",
         action_stopped=STOPPED_WORDS if stopped else "",
+        action_held=first_line(occupied.hold.why) if occupied and occupied.hold and alone is None else "",
         ways_out=_ways_out(occupied) if occupied is not None and (alone is not None or stopped) else "",
         last_switch=last,
         rollback=offer or deployment.rollback,

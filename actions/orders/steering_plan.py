@@ -9,11 +9,14 @@ from actions.journal.audit import NOT_BELIEVED
 from actions.journal.config_entry import EDITED, FindEntry, same_entry
 from actions.journal.journal import Journal
 from actions.journal.steering import STOPPING, possible_orders
+from actions.judging.stages import is_shift
 from actions.kinds import kind_of
 from actions.models import ORDER_CLASS, Action, Finding, Plan, PlanSummary, Request
 from actions.switching.recorded import must_make_sense
+from actions.telling import share_words
 from backends.command_line import command
 from backends.errors import BackendError
+from backends.text import first_line
 
 _WORDS = {
     "pause": "it stops at the next safe point; judging goes on, and what is bad still goes back",
@@ -58,6 +61,10 @@ def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bo
     elif orphaned and word not in ("takeover", "abandon"):
         text = "nobody runs it: a new runner is started for this"
         findings.append(Finding(level="ok", code="orphaned", text=text))
+    if word == "promote" and not why_not and (missing := _unproven(action)):
+        text = f"evidence is missing, and promote goes on without it: {missing}"
+        fix = command("deploy rollback", action.service)
+        findings.append(Finding(level="warning", code="unproven", text=text, fix=fix))
     agreed = hash_of(
         OrderFacts(
             kind=action.kind, context=policy.context, service=action.service, order=word, action=action.id or "",
@@ -66,10 +73,12 @@ def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bo
     )  # fmt: skip
     where = action.phase or action.status
     then = _NOTED if edited else _WORDS[word]
-    effects = (
+    effects: tuple[str, ...] = (
         f"order    {word} to {action.id} ({action.kind} {action.service}, {where})",
         f"then     {then}",
     )
+    if word == "promote" and (onward := _onward(action)):
+        effects += (f"traffic  {onward}",)
     return Plan(
         kind=action.kind, context=policy.context, service=action.service, guard_class=guard_class,
         protected=policy.protected, from_=action.from_, to=action.to, findings=tuple(findings),
@@ -97,6 +106,28 @@ async def of_the_same_entry(plan: Plan, action: Action, journal: Journal, own: F
     fix = command("deploy rollback", action.service)
     found = Finding(level="block", code="entry-edited", text=f"{words}: {EDITED}", fix=fix)
     return replace(plan, findings=(*plan.findings, found))
+
+
+def _unproven(action: Action) -> str:
+    """What nobody knows of the stage that is left early: why it is held, and each gate that has not passed."""
+    held = [first_line(action.hold.why)] if action.hold is not None else []
+    gates = [
+        f"{gate.name}: {gate.words or gate.reason or gate.word}"
+        for gate in action.gates
+        if gate.word != "pass" and not gate.dry_run
+    ]
+    return "; ".join(gates or held)
+
+
+def _onward(action: Action) -> str:
+    """`GREEN 25 % → 50 %`: where the traffic goes next; empty where this phase moves none after it."""
+    names = [step.name for step in action.steps]
+    if action.phase not in names or not action.to:
+        return ""
+    now_at = share_words(action.phase)
+    shares = (share_words(name) or "100 %" for name in names[names.index(action.phase) + 1 :] if is_shift(name))
+    onward = next(shares, "")
+    return f"{action.to.upper()} {now_at} → {onward}" if onward and now_at else ""
 
 
 def _instead(action: Action) -> str:

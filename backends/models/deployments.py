@@ -141,6 +141,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     which it only watches is over; where `action` is null, `action_about` says that one of another journal may be at
     work. `orphaned_since`: the last sign of its runner, where nobody runs it, `orphaned_why` what its runner said last,
     `action_stopped` that its runner is a process of this host that is stopped, in words (else empty),
+    `action_held` why it waits for evidence or for a person, which is a warning,
     and `ways_out` the commands that go on with it or end it; `action_unknown`: why nobody
     knows whether one is open. `verified_version`: what was proven on the live side when it took the traffic.
     `changed_since`: that the traffic is not as the newest change of the journal left it, and how that is accepted on a
@@ -168,6 +169,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     orphaned_why: str = ""
     ways_out: str = ""
     action_stopped: str = ""
+    action_held: str = ""
     action_unknown: str = ""
     verified_version: str | None = None
     changed_since: str | None = None
@@ -196,7 +198,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
         """An action that nobody runs or whose runner is stopped, a way back that failed,
         a live version that nobody verified or that was rejected,
         requests that fail, unknown or mixed truth is worst; then an unhealthy side that takes traffic, then traffic
-        that somebody moved outside, an action of another journal, no proof or no way back."""
+        that somebody moved outside, an action that is held or of another journal, no proof or no way back."""
         taking = [color for color in self.colors.values() if color.takes_traffic]
         if (
             self.orphaned_since is not None
@@ -218,7 +220,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
         if any(color.healthy is None for color in taking):
             return "unknown"
         proven = self.truth.data.value != "unknown"
-        well = proven and self.changed_since is None and not self.elsewhere
+        well = proven and self.changed_since is None and not self.elsewhere and not self.action_held
         if self.controller is not None and self.controller.phase in ("paused", "degraded", "rolling_back"):
             return "warning"
         return "ok" if well and all(color.healthy for color in self.colors.values()) else "warning"

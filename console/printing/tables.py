@@ -162,7 +162,8 @@ def _open_action(deployment: Deployment, view: View) -> str:
     if deployment.action is None or deployment.orphaned_since is None:
         if deployment.action is None:
             return deployment.action_about or NOTHING
-        return f"{deployment.action} {action_words(deployment, view.now)}"
+        held = f"{UNICODE.warning} held: {deployment.action_held}: " if deployment.action_held else ""
+        return f"{held}{deployment.action} {action_words(deployment, view.now)}"
     alone = since_words(deployment.orphaned_since, view.zone, deployment.orphaned_why)
     return f"{UNICODE.critical} {alone}: {deployment.ways_out}"
 

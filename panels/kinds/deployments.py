@@ -108,6 +108,7 @@ def color_tone(color: str) -> Tone:
 def health(deployment: Deployment) -> str:
     """The word that a service sorts by. A split that an open action made on purpose is no fault."""
     runs = deployment.action is not None and deployment.orphaned_since is None and not deployment.action_stopped
+    runs = runs and not deployment.action_held
     if runs and deployment.live == "mixed" and not disagreement(deployment):
         return "running"
     if deployment.controller is not None and deployment.controller.phase == "progressing":

@@ -4,11 +4,14 @@ from datetime import UTC, timedelta
 from typing import Any, get_args
 
 import pytest
+from msgspec.structs import replace
 
 from actions.ids import now
 from actions.models import ENDED, ActionError, ActionStatus, Actor, Hold, Owner, Pause
 from console.check_results import of_actions
 from console.session import Acting
+from panels.kinds.deployments import health as standing_of
+from tests.console.fakes import deployment
 from tests.console.screen_fakes import an_action
 
 ID = "01M0000000000000000000000A"
@@ -58,3 +61,11 @@ def test_the_worst_of_several_comes_first() -> None:
     lost = an_action(id=ID, status="conflict", error=LOST, phase="bake")
     found = of_actions(Acting(actions=(held, lost)), UTC)
     assert (found.state, found.message.index("conflict") < found.message.index("held")) == ("critical", True)
+
+
+def test_a_service_whose_action_is_held_is_a_warning_also_where_all_traffic_is_well() -> None:
+    runs = deployment(action=ID, action_about="release")
+    held = replace(runs, action_held="no requests")
+    assert (runs.health, held.health) == ("ok", "warning")
+    split = replace(held, live="mixed")
+    assert standing_of(split) == "warning", "it wants a person: it is not just running"

@@ -9,9 +9,11 @@ from typing import Any, get_args
 import pytest
 from msgspec.structs import replace
 
+from actions.guards import Policy
 from actions.ids import now
 from actions.journal.steering import possible_orders
-from actions.models import Action, Consent, Hold, OrderWord, Refused, Request
+from actions.models import Action, Consent, GateView, Hold, OrderWord, Refused, Request, Step
+from actions.orders.steering_plan import plan_order
 from actions.outcome import exit_code
 from actions.switching import watching
 from actions.switching.probing import ProbeResult
@@ -304,3 +306,24 @@ HELD = Hold(why="no data", since=now())
 def test_what_is_possible_in_each_state_and_why_not(found: Action, orphaned: bool, possible: set[str]) -> None:
     orders = possible_orders(found, orphaned=orphaned)
     assert {word for word, why in orders.items() if not why} == possible
+
+
+def test_a_promotion_says_which_evidence_is_missing_and_where_traffic_goes() -> None:
+    steps = tuple(
+        Step(name=name) for name in ("shift[25]", "analyse[25]", "shift[50]", "analyse[50]", "shift[100]", "bake")
+    )
+    gone = GateView(name="errors", word="inconclusive", sample="inconclusive", words="prometheus: connection refused")
+    promote = Request(kind="order", service="s", order="promote", ref="A")
+    policy = Policy(context="lab")
+    canary = action(phase="analyse[25]", steps=steps, gates=(gone,))
+    plan = plan_order(promote, policy, canary, orphaned=False)
+    assert plan.summary.effects[-1] == "traffic  G 25 % → 50 %"
+    (missing,) = [finding for finding in plan.findings if finding.code == "unproven"]
+    assert (missing.level, missing.fix) == ("warning", "teal deploy rollback s")
+    assert missing.text.endswith("goes on without it: errors: prometheus: connection refused")
+    last = replace(canary, phase="analyse[50]", gates=(replace(gone, word="pass"),))
+    plan = plan_order(promote, policy, last, orphaned=False)
+    assert plan.summary.effects[-1] == "traffic  G 50 % → 100 %"
+    assert [finding.code for finding in plan.findings if finding.code == "unproven"] == []
+    held = plan_order(promote, policy, action(status="paused", hold=HELD), orphaned=False)
+    assert any(finding.text.endswith("goes on without it: no data") for finding in held.findings)

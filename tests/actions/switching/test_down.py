@@ -23,6 +23,7 @@ from actions.switching.silence import silent
 from actions.tally import Tally
 from backends.deployments.common import ProbeResult
 from backends.models import TruthLayer
+from backends.text import first_line
 from tests.actions.fake_switch import FakeSwitch, FakeTarget
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.switching.test_machine import CONFIG
@@ -145,6 +146,8 @@ async def test_what_fails_with_something_else_is_held_and_traffic_stays(
     held = await house.stands(action, "paused")
     assert (held.phase, service.weights(), exit_code(held)) == (phase, split, 9)
     assert held.hold is not None
+    told = await house.gate.enrich(await (await house.targets.switch("analytics")).adapter.deployment())
+    assert told.action_held == first_line(held.hold.why)
     assert ("BLUE is not healthy" if also == "blue" else "the load balancer can not be reached") in held.hold.why
     service.router_frozen = None
     await service.start("green")  # first: alone it is down, and left, however short the time in between
