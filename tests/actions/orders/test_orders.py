@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from datetime import UTC
 from pathlib import Path
 from typing import Any, get_args
 
@@ -314,7 +315,7 @@ def test_a_promotion_says_which_evidence_is_missing_and_where_traffic_goes() -> 
     )
     gone = GateView(name="errors", word="inconclusive", sample="inconclusive", words="prometheus: connection refused")
     promote = Request(kind="order", service="s", order="promote", ref="A")
-    policy = Policy(context="lab")
+    policy = Policy(context="lab", zone=UTC)
     canary = action(phase="analyse[25]", steps=steps, gates=(gone,))
     plan = plan_order(promote, policy, canary, orphaned=False)
     assert plan.summary.effects[-1] == "traffic  G 25 % → 50 %"
