@@ -130,7 +130,10 @@ def _beside_rates(item: Deployment) -> Deployment:
 
 def _own_doing(item: Deployment) -> bool:
     """Whether it is only in the midst of what an action does that somebody runs: between a write and its proof its
-    layers differ, and a reload would undo it."""
+    layers differ, and a reload would undo it. One that has ended since the read was in the midst of it then."""
+    last, read_at = item.last_switch, item.truth.control.at
+    if last is not None and read_at is not None and item.live == "mixed" and item.action is None:
+        return 0 <= (last.at - read_at).total_seconds() < JUST_MOVED_S
     runs = item.action is not None and item.orphaned_since is None and not item.action_stopped
     return runs and item.health == "warning" and item.live == "mixed"
 

@@ -13,6 +13,7 @@ from backends.models import (
     CheckResult,
     ColorState,
     Deployment,
+    LastSwitch,
     PipelineRun,
     QualityScore,
     TrendPoint,
@@ -295,3 +296,12 @@ def test_a_look_older_than_the_last_sign_ends_nothing_and_who_looks_ends_what_an
     look.turning.know(other)
     assert look(3.1, check("ok"), read=2) == []
     assert look(4, check("ok")) == [("router", "critical", at(3), at(4))]
+
+
+def test_a_read_from_before_the_end_of_an_own_action_finds_no_split_of_nobodys() -> None:
+    layer = TruthLayer(value="mixed", at=at(1))
+    truth = Truth(control=layer, endpoints=layer, data=layer)
+    for ended, begun in ((1.01, 0), (0.9, 1), (9, 1)):
+        last = LastSwitch(at=at(ended), by="root", from_="blue", to="green")
+        item = replace(serving("mixed"), truth=truth, last_switch=last)
+        assert len(Look("deployments")(2, item)) == begun
