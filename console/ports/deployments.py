@@ -135,7 +135,7 @@ def _own_doing(item: Deployment) -> bool:
     if last is not None and read_at is not None and item.live == "mixed" and item.action is None:
         return 0 <= (last.at - read_at).total_seconds() < JUST_MOVED_S
     runs = item.action is not None and item.orphaned_since is None and not item.action_stopped
-    return runs and item.health == "warning" and item.live == "mixed"
+    return runs and not item.action_held and item.health == "warning" and item.live == "mixed"
 
 
 def _side_ref(item: Deployment, color: str) -> str:

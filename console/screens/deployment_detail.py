@@ -53,7 +53,7 @@ CONDITIONS_S = 20.0
 
 def _told_of_actions(item: Deployment) -> tuple[object, ...]:
     """What the list of actions says, too: where one of these changes it is read anew."""
-    return item.action, item.action_about, item.orphaned_since, item.action_stopped, item.last_switch
+    return item.action, item.action_about, item.action_held, item.orphaned_since, item.action_stopped, item.last_switch
 
 
 class DeploymentDetail(Detail):

@@ -280,6 +280,8 @@ def test_a_side_that_takes_no_traffic_any_more_fails_nobody() -> None:
 def test_what_an_own_action_is_in_the_midst_of_is_no_trouble_and_no_end_of_one() -> None:
     between = {"live": "mixed", "action": "A", "action_about": "canary 25 %, paused"}
     assert Look("deployments")(1, serving(**between)) == []
+    held = serving(**between, action_held="no data")
+    assert Look("deployments")(1, held) == [("d/web", "warning", at(1), None)]
     look = Look("deployments")
     ill = {"blue": ColorState(weight_pct=100, healthy=True), "green": ColorState(weight_pct=0, healthy=False)}
     assert look(1, serving(colors=ill)) == [("d/web", "warning", at(1), None)]
