@@ -11,12 +11,13 @@ from functools import lru_cache
 
 MIN_BYTES = 6
 _MIN_PREFIX = 8
+_MAX_WORD_BYTES = 12
 _PREFIX_SHARE = 0.6
 _LAYERS = 3
 _DEPTH = 2
 
 Span = tuple[int, int]
-Needle = tuple[bytes, int]
+Needle = tuple[bytes, int, tuple[bytes, ...]]
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 # Text, compiled by `re` when it is needed first (as in `backends.text`).
@@ -111,10 +112,18 @@ def _plain(written: bytes) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _needles(secret: bytes) -> tuple[Needle, ...]:
-    """What to look for, white space aside, and how much of its beginning is enough; also as the layers read it."""
+    """What to look for, white space aside, and how much of its beginning is enough; also as the layers read it, and
+    whole in letters of either case, forwards and backwards."""
     stripped = _taken_off(secret, _IGNORED)[0]
     read = _taken_off(stripped, _CODED + b"|" + _IGNORED)[0]
-    return tuple((form, _enough(form)) for form in dict.fromkeys((stripped, read)) if len(form) >= MIN_BYTES)
+    forms = [form for form in dict.fromkeys((stripped, read)) if len(form) >= MIN_BYTES]
+    return tuple((form, _enough(form), _folded(form)) for form in forms)
+
+
+def _folded(secret: bytes) -> tuple[bytes, ...]:
+    """Of a secret that is no word which a text may say in its own letters."""
+    small = secret.lower()
+    return () if secret.isalpha() and len(secret) <= _MAX_WORD_BYTES else tuple(dict.fromkeys((small, small[::-1])))
 
 
 def _enough(secret: bytes) -> int:
@@ -124,7 +133,13 @@ def _enough(secret: bytes) -> int:
 
 
 def _found(text: bytes, needles: list[Needle]) -> Iterator[Span]:
-    for secret, enough in needles:
+    small = text.lower()
+    for secret, enough, folded in needles:
+        for each in folded:
+            at = small.find(each)
+            while at >= 0:
+                yield at, at + len(each)
+                at = small.find(each, at + len(each))
         at = text.find(secret[:enough])
         while at >= 0:
             end = at + enough

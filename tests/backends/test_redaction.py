@@ -68,6 +68,17 @@ def test_every_form_of_a_secret_goes(form: Callable[[str], str], known: bool) ->
     assert leaks(said, SECRET, form(SECRET)) == []
 
 
+@pytest.mark.parametrize(
+    "form", [str.upper, str.lower, str.swapcase, str.title, lambda text: text[::-1], lambda text: text[::-1].upper()]
+)
+def test_letters_of_another_case_and_another_direction_hide_no_secret(form: Callable[[str], str]) -> None:
+    for secret in (SECRET, PLAIN):
+        said = redacted(f"you sent {form(secret)}, which is wrong", (secret,))
+        assert leaks(said, form(secret)) == []
+        assert (said[:9], said[-16:]) == ("you sent ", ", which is wrong")
+    assert redacted("production is down", ("Production",)) == "production is down", "a word of ours"
+
+
 @pytest.mark.parametrize("before", range(150, 205))
 def test_what_a_cut_leaves_of_a_secret_goes_too(before: int) -> None:
     learn(PLAIN)
