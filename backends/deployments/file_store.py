@@ -23,6 +23,7 @@ from backends.file_locks import lock_within
 from backends.files import NotRegular, Planted, open_plain, read_regular
 from backends.literals import shown_command
 from backends.ownership import refuse_unsafe_command
+from backends.ports import SwitchState
 from backends.redaction import redacted
 from backends.text import clean
 
@@ -110,6 +111,22 @@ def replace_file(
         raise file_error(path, error) from None
 
 
+def by_hand_at(path: Path, known: SwitchState) -> Path:
+    """Where a command for a person writes, `known` being what the file says: behind a link; in place of one that leads
+    to what is no switch, which is nobody's to overwrite."""
+    return path.absolute() if _leads_astray(path, known) else path.resolve()
+
+
+def link_words(path: Path, known: SwitchState) -> str:
+    """`; PATH is a link to TARGET, which is no switch file`; empty where it is none."""
+    return f"; {path} is a link to {path.resolve()}, which is no switch file" if _leads_astray(path, known) else ""
+
+
+def _leads_astray(path: Path, known: SwitchState) -> bool:
+    is_switch = bool(known.weights or known.stamp or known.edited)
+    return path.is_symlink() and path.exists() and not is_switch
+
+
 def write_command(path: Path, content: str) -> str:
     """One line of shell that puts `content` there: written beside with the mode of what is there, then moved into
     place."""
@@ -125,8 +142,8 @@ def copy_command(source: Path, path: Path) -> str:
 
 def _put_command(says: str, path: Path) -> str:
     beside, there = shlex.quote(f"{path}.new"), shlex.quote(str(path))
-    like = f"cp -p {there} {beside} && " if path.is_file() else ""
-    if path.is_dir():  # `mv` would put it in there
+    like = f"cp -p {there} {beside} && " if path.is_file() and not path.is_symlink() else ""
+    if path.is_dir() or path.is_symlink():  # `mv` would put it in there; what a link leads to is left alone
         like = f"mv {there} {shlex.quote(f'{path}.aside')} && "
     return f"{like}{says} > {beside} && mv {beside} {there}"
 

@@ -17,7 +17,9 @@ from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig
 from backends.deployments.file_store import (
     Problem,
+    by_hand_at,
     from_anywhere,
+    link_words,
     locked,
     read_bounded,
     replace_file,
@@ -129,6 +131,7 @@ class FileSwitch:
             return found
         if not found.revision:
             return await self._sides.anew(found, "begin it", lambda weights: self.manual_commands(weights)[:1])
+        found = replace(found, detail=found.detail + link_words(self._path, found))
         return await self._sides.anew(found, "write it anew", self.manual_commands)
 
     async def color_health(self, color: str) -> ColorState:
@@ -194,7 +197,7 @@ class FileSwitch:
     def manual_commands(self, weights: dict[str, int]) -> list[str]:
         """Write beside, move into place, check, reload; also how a missing file is begun."""
         content = self._by_hand(weights).decode()
-        lines = [write_command(self._path.resolve(), content)]
+        lines = [write_command(by_hand_at(self._path, self._known()), content)]
         commands = (self._config.validate, self._config.reload)
         return lines + [from_anywhere(self._base_dir, command) for command in commands if command]
 
@@ -217,6 +220,13 @@ class FileSwitch:
             words = f"ARMED: {self._path}: {file.detail}; any reload puts that in force, where none has yet"
             return replace(file, detail=words)
         return in_force(file, mark.read(), armed)
+
+    def _known(self) -> SwitchState:
+        """What the file says; nothing where it can not be read."""
+        try:
+            return self._form.read(read_bounded(self._path, MAX_BYTES) or b"")
+        except BackendError:
+            return SwitchState(weights={}, revision="")
 
     def _by_hand(self, weights: dict[str, int]) -> bytes:
         """What a person would write over the file as it is now: the number of the write goes on."""

@@ -487,6 +487,23 @@ def test_a_link_to_nothing_stays_a_link_when_it_is_begun_by_hand(tmp_path: Path)
     assert json.loads((tmp_path / "real" / "switch.json").read_text())["weights"] == GREEN
 
 
+async def test_what_a_link_leads_to_and_is_no_switch_is_never_told_to_be_overwritten(
+    service: TwoColors, http: Http
+) -> None:
+    secret = service.directory / "shadow"
+    secret.write_text("root:x:1\n")
+    service.switch.unlink()
+    service.switch.symlink_to(secret)
+    adapter = switch_of(service, http)
+    detail = (await adapter.observe()).detail
+    assert f"{service.switch} is a link to {secret.resolve()}, which is no switch file" in detail.partition("\n")[0]
+    command = adapter.manual_commands(GREEN)[0]
+    subprocess.run(command, shell=True, check=True)
+    assert secret.read_text() == "root:x:1\n"
+    assert (await adapter.observe()).weights == GREEN
+    assert service.switch.with_name(service.switch.name + ".aside").is_symlink(), "put aside, as a directory is"
+
+
 def test_manual_commands_survive_a_shell(tmp_path: Path) -> None:
     health = dict.fromkeys(COLORS, "http://x")
     config = FileSwitchConfig(path="it's here/switch.json", health=health, reload=("echo", "a b"))

@@ -23,8 +23,10 @@ from msgspec.structs import replace
 from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig, colors_problem
 from backends.deployments.file_store import (
+    by_hand_at,
     copy_command,
     from_anywhere,
+    link_words,
     locked_beside,
     read_bounded,
     replace_file,
@@ -165,6 +167,7 @@ class NginxSwitch:
         found = self._both(content, runs)
         if found.weights:
             return found
+        found = replace(found, detail=found.detail + link_words(self._path, self._form.read(content)))
         runs_on = "" if armed_by_hand(found) else SwitchState(weights=runs.shares, revision="").live
         return await self._sides.anew(
             found, "write it anew", lambda weights: self.manual_commands(weights)[:-1], runs_on
@@ -258,11 +261,12 @@ class NginxSwitch:
             before = read_bounded(self._path, MAX_BYTES) or b""
         except BackendError:
             before = b""
-        fence = self._form.read(before).fence
+        known = self._form.read(before)
+        fence = known.fence
         content = self._form.write(before, self._full(weights), "manual", datetime.now(UTC), fence).decode()
         commands = [from_anywhere(self._base_dir, one) for one in (self._config.validate, self._config.reload)]
         ask = f"curl -s {shlex.quote(self._config.stamp_url)}"
-        return [write_command(self._path.resolve(), content), *commands, ask]
+        return [write_command(by_hand_at(self._path, known), content), *commands, ask]
 
     async def aclose(self) -> None:
         """Nothing is held open."""
