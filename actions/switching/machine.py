@@ -37,6 +37,7 @@ from actions.switching.watching import Watching
 from actions.switching.way_back import WayBack, abandon
 from actions.targets import SwitchTarget
 from actions.work import Ordered, Parked, Work
+from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Finding
 from backends.ports import SwitchState
@@ -114,7 +115,7 @@ class Switching:
         except OutOfTime as late:
             message = await self._work.break_off(str(late))
             await self._traffic.settle()
-            return ActionError(kind="deadline", message=message), False
+            return ActionError(kind="deadline", message=message, fix=self._again), False
         except PreconditionFailed as unmet:
             return unmet.error, False
         except Failed as failure:
@@ -131,6 +132,14 @@ class Switching:
             await self._traffic.settle()
             await self._forward()
         await self._work.safe_point()
+
+    @property
+    def _again(self) -> str:
+        """What whoever ordered a way back that moved nothing has to do: nobody else brings traffic back."""
+        if not self._kind.back or self._traffic.moved:
+            return ""
+        again = command("deploy rollback", self._work.plan.service, flags="-y")
+        return f"nothing was moved back; with more time, or no --timeout: {again}"
 
     @property
     def _is_proven(self) -> bool:
@@ -176,7 +185,7 @@ class Switching:
                 detail = await self._looked()
                 baseline = {} if self._judge is None else await self._judge.baseline()
         except TimeoutError:
-            raise await self._ended_unfit("preflight", "deadline", "preflight: out of time") from None
+            raise await self._ended_unfit("preflight", "deadline", "preflight: out of time", self._again) from None
         except BackendError as error:
             raise await self._ended_unfit("preflight", error.kind, error.message, error.fix) from None
         except PreconditionFailed as unmet:

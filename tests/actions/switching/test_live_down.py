@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from actions.models import Consent, Refused
 from actions.telling import standing
+from actions.work import Work
 from console.cli.writing import action_lines
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.console.test_one_look import Counting
@@ -130,3 +131,21 @@ async def test_one_that_fails_the_requests_of_others_is_told_by_counters(tmp_pat
         assert (plan.already, bad.text) == (True, "BLUE, which has all traffic, fails 100 % of its requests")
     server.close()
     await server.wait_closed()
+
+
+async def test_a_way_back_that_was_out_of_time_before_its_write_says_so_with_the_command(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
+
+    def none_left(self: Work, at_most: float) -> float:
+        return 0.0
+
+    monkeypatch.setattr(Work, "remaining_s", none_left)
+    ended = await house.order(replace(ANALYTICS_ROLLBACK, timeout_s=30.0))
+    assert (ended.status, service.weights()) == ("aborted", GREEN)
+    assert ended.error is not None
+    assert ended.error.kind == "deadline"
+    assert ended.error.fix == (
+        "nothing was moved back; with more time, or no --timeout: teal deploy rollback analytics -y"
+    )
