@@ -7,11 +7,11 @@ from actions.models import Plan
 
 KNOWN = frozenset(
     {
-        "alarms", "alerts", "autoscaler", "backup", "baseline", "capacity", "credentials-end", "endpoints", "freeze",
-        "gate-series", "grant", "identity", "killed-at-logout", "matches-all", "matches-watchdog", "metrics",
-        "namespace", "other-journal", "other-version", "owner", "owner-codedeploy", "owner-ecs", "owner-ingress",
-        "owners", "preview", "probe", "quality", "rejected", "revision", "rollback-failed", "rollback-window", "route",
-        "runs", "switch-validate", "unknown-param",
+        "alarms", "alerts", "autoscaler", "backup", "baseline", "capacity", "credentials-end", "deletes", "endpoints",
+        "freeze", "gate-series", "grant", "identity", "immutable", "killed-at-logout", "matches-all",
+        "matches-watchdog", "metrics", "namespace", "other-journal", "other-version", "owner", "owner-codedeploy",
+        "owner-ecs", "owner-ingress", "owners", "preview", "probe", "quality", "rejected", "revision",
+        "rollback-failed", "rollback-window", "route", "runs", "switch-validate", "unknown-param",
     }
 )  # fmt: skip
 """What findings of this program are called that an override goes past; those of installed adapters are not in it."""

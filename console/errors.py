@@ -45,6 +45,7 @@ class Problem(Struct, frozen=True):
     """One thing wrong in a config: file, line, path of the key, what, what to do.
 
     `context` and `entry` say what it disables; both empty: the file as a whole. A `warning` disables nothing.
+    `unshown`: its text would drive a terminal, so that nothing is done by what it is in.
     """
 
     file: Path
@@ -55,6 +56,7 @@ class Problem(Struct, frozen=True):
     context: str = ""
     entry: str = ""
     level: Literal["error", "warning"] = "error"
+    unshown: bool = False
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else str(self.file)

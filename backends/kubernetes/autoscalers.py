@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from backends.json_text import decode_text
 from backends.kubernetes.wire import Condition, Metadata
 from backends.models import Health
 from backends.text import clean, first_line
@@ -169,7 +170,7 @@ class Autoscaler(Struct):
             return self.status.conditions
         kept: Any = self.metadata.annotation(_KEPT_IN_V1)
         try:
-            return msgspec.json.decode(kept, type=list[Condition]) if kept else []
+            return decode_text(kept, list[Condition]) if kept else []
         except msgspec.DecodeError:
             return []
 

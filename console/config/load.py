@@ -203,7 +203,7 @@ def fatal_problems(config: Config, context: Context) -> list[Problem]:
 def is_beside(problem: Problem) -> bool:
     """Whether it is a key that no way back goes by: of a whole file one that no context is made of, as `theme`; of a
     context any but those that say where is written and recorded, and one that may be a misspelled one of these."""
-    if problem.entry:
+    if problem.entry or problem.unshown:
         return False
     path = problem.path.removeprefix(f"contexts.{problem.context}.") if problem.context else problem.path
     key = re.split(r"[.\[]", path, maxsplit=1)[0]
@@ -221,7 +221,9 @@ def _load_context(
     problems = [
         msgspec.structs.replace(problem, context=name) for problem in struct_problems(source, table, shape, prefix)
     ]
-    problems += [msgspec.structs.replace(problem, context=name) for problem in text_problems(source, table, prefix)]
+    problems += [
+        msgspec.structs.replace(problem, context=name, unshown=True) for problem in text_problems(source, table, prefix)
+    ]
     entries: dict[str, tuple[Entry, ...]] = {}
     for port in PORTS:
         seen: list[Entry] = []

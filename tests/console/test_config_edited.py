@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from console.config.edited import ConfigFiles
-from tests.console.fakes import FakeContext, incident
+from tests.console.fakes import FakeContext, FakeSession
 from tests.console.screens.test_overview import console, text
 
 
@@ -29,8 +29,7 @@ async def test_an_edit_is_told_until_it_is_taken_back(tmp_path: Path) -> None:
 async def test_the_strip_says_that_the_config_was_edited(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text("a = 1\n")
-    session = incident()
-    session.context = FakeContext(config_files=(path,))
+    session = FakeSession(FakeContext(config_files=(path,)))  # what is wrong would come first
     async with console(session) as (app, overview, pilot):
         assert "config.toml" not in text(app)
         path.write_text("a = 22\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Button
 
 from backends.alerts.alertmanager.alerts import Alertmanager
 from backends.http import Http
@@ -18,6 +19,7 @@ from console.app import TealApp
 from console.cli.commands import teal
 from console.cli.ending import run_command
 from console.config.selection import select
+from console.screens.parts import SECOND_ENTER_S
 from console.screens.several import SeveralPlans
 from console.session import Session
 from tests.console.screen_fakes import text_of
@@ -301,7 +303,10 @@ async def test_two_silences_are_ended_together_from_the_console_each_as_its_own_
         await settles(pilot, lambda: "2 ends soon" in text_of(app))
         await pilot.press("asterisk", "u")
         await settles(pilot, lambda: isinstance(app.screen, SeveralPlans) and app.screen.focused is not None)
-        await pilot.press("enter", "enter")
+        await pilot.press("enter")
+        await settles(pilot, lambda: isinstance(app.screen.focused, Button))
+        await pilot.pause(2 * SECOND_ENTER_S)  # a second Enter that comes at once goes no further
+        await pilot.press("enter")
         await settles(pilot, lambda: "2 of 2 done" in text_of(app))
         ended = [action.kind for action in await session.actions()]
         assert (ended, cluster.peers[1].silences()) == (["unsilence", "unsilence"], [])

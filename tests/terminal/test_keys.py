@@ -169,7 +169,7 @@ def test_a_plan_that_was_seen_is_submitted_by_its_button(console: Opener, sandbo
     while "yy" not in terminal.lines[terminal.row_of("Reason")]:
         terminal.send("y")
         terminal.settle(1.0, timeout_s=1.0)  # a form opens once nobody has typed for half a second
-    terminal.send("\t\t")
+    terminal.send("\t")
     terminal.settle()
     terminal.send("\r")
     terminal.shows("succeeded", timeout_s=30.0)

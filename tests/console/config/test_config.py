@@ -417,7 +417,7 @@ def test_nothing_of_a_config_is_said_raw(write, row):
         ("freeze = 7", False), ("links = []", False), ('alerts = "x"', False), ('refresh = "1ms"', False),
         # What says where is written and recorded, and what may be a misspelling of it.
         ("journal = 7", True), ('jurnal = "/x"', True), ("readonly = true", True), ("read_only = 1", True),
-        ("protectd = true", True), ('deployment = "x"', True),
+        ("protectd = true", True), ('deployment = "x"', True), (r'title = "a\u001bb"', True),
     ],
 )  # fmt: skip
 def test_what_no_way_back_goes_by_stops_none(tmp_path: Path, line: str, stops: bool) -> None:
