@@ -62,8 +62,9 @@ def session(monkeypatch: pytest.MonkeyPatch) -> FakeSession:
 
 
 def seen(app: App[Any]) -> tuple[Any, ...]:
-    """What a person sees: the screens that are open, all that is drawn on the one on top, what has focus."""
-    drawn = [strip.text for strip in app.screen._compositor.render_strips()]
+    """What a person sees: the screens that are open, all that is drawn on the one on top with its colors, what has
+    focus."""
+    drawn = [tuple(strip) for strip in app.screen._compositor.render_strips()]
     return tuple(app.screen_stack), drawn, app.screen.focused
 
 
