@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.live.kubernetes import Api
+from tests.live.kubernetes import Api, answering
 from tests.live.process import free_port, until
 from tests.live.require import missing
 
@@ -73,6 +73,8 @@ class ArgoLab:
         }  # fmt: skip
         self.api.call("POST", self.path("rollouts"), body)
         until(lambda: self.get(name).get("status", {}).get("phase") == "Healthy", f"{name} is healthy")
+        for url in (entry["probe"]["url"], *([entry["preview"]] if "preview" in entry else [])):
+            until(lambda url=url: answering(url), f"{url} answers")  # type: ignore[misc]
         return entry
 
     def get(self, name: str) -> Any:
