@@ -99,6 +99,7 @@ def bomb() -> str:
         (base64.b64encode(gzip.compress(b"{}" * 99)[:20]).decode(), "it ends too early"),
         (bomb(), "more than 32 MB"),
     ],
+    ids=["no base64", "half an object", "a list", "cut", "bomb"],  # gzip writes the time, and workers must agree
 )
 def test_what_is_no_release_is_told_in_one_line(data: str, words: str) -> None:
     with pytest.raises(BackendError, match=re.escape(words)) as caught:
