@@ -14,7 +14,7 @@ from textual.await_remove import AwaitRemove
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.events import Resize
+from textual.events import Key, Resize
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.style import Style
@@ -22,7 +22,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from console.screens.moving import can_scroll
-from console.screens.prompt import TextLine
+from console.screens.prompt import TextLine, give_on
 from panels.links import urls
 from panels.words import UNICODE, Symbols
 
@@ -401,6 +401,19 @@ class Page(Screen[None]):
         second = self._arrived_at - before < SECOND_ENTER_S
         self._arrived_at = self._arrived_at if second else 0.0
         return second
+
+    def hold_key(self, event: Key) -> bool:
+        """Stop a key that came before anybody can have seen what it would act on, and say whether it was typed here.
+        Esc leaves at once, so that the next key of the same read is for what is below; so is all that comes then."""
+        event.stop()
+        if not self.is_current:
+            give_on(self.app, event)
+            return False
+        if event.key != "escape":
+            return True
+        event.prevent_default()
+        self.action_back()
+        return False
 
     def action_back(self) -> None:
         """Leave. What runs goes on."""

@@ -35,7 +35,6 @@ from console.screens.parts import (
     sides,
     style_of,
 )
-from console.screens.prompt import give_on
 from panels.keybar import KeyBar
 from panels.words import ago
 
@@ -154,15 +153,8 @@ class PlanScreen(Page):
             self.call_later(self._go_on)
 
     def on_key(self, event: Key) -> None:
-        if not self._open:
-            event.stop()
-            if self.is_current and event.key == "escape":
-                event.prevent_default()
-                self.action_back()  # at once: the next key of the same read is for what is below
-            elif self.is_current:
-                self._typed_at = time.monotonic()
-            else:
-                give_on(self.app, event)
+        if not self._open and self.hold_key(event):
+            self._typed_at = time.monotonic()
 
     # ---- planning
 

@@ -36,7 +36,6 @@ from console.screens.parts import (
     seconds_since,
 )
 from console.screens.plan import MAX_AGE_S, PLAN_TIMEOUT_S, REASON_CHARS, SEEN_S, SUBMIT_TIMEOUT_S
-from console.screens.prompt import give_on
 from panels.keybar import KeyBar
 
 if TYPE_CHECKING:
@@ -119,15 +118,8 @@ class SeveralPlans(Page):
         return f"{self.verb} {counted(len(self.each), self.noun)}"
 
     def on_key(self, event: Key) -> None:
-        if not self._ready:
-            event.stop()
-            if self.is_current and event.key == "escape":
-                event.prevent_default()
-                self.action_back()  # at once: the next key of the same read is for what is below
-            elif self.is_current:
-                self._typed_at = time.monotonic()
-            else:
-                give_on(self.app, event)
+        if not self._ready and self.hold_key(event):
+            self._typed_at = time.monotonic()
 
     # ---- planning
 
