@@ -52,7 +52,7 @@ async def newest_is_theirs(journal: Journal, context: str, state: SwitchState, c
     action, colon, _ = state.stamp.partition(":")
     if not action or not colon or state.odd_mark or state.live == "unknown":
         return False
-    if await journal.context_of(action) == context:
+    if (change is not None and change.action == action) or await journal.context_of(action) == context:
         return False
     is_since = state.wrote not in ({}, state.weights) and change is not None and change.left == state.weights
     return not is_since  # a write that may leave no mark

@@ -36,7 +36,6 @@ from console.config.toml_lines import KeyPath
 from console.errors import ConfigError, Problem
 from console.ports.entry import Entry
 from console.ports.table import PORTS
-from console.zones import zone_of
 
 _BRACES = re.compile(r"(?<!\$)\{([A-Za-z_]+)\}")
 _OF_GATES = ("color", "version", "url", "service", "target_group", "load_balancer")
@@ -126,10 +125,6 @@ def _writes(look: Look, entry: Entry) -> frozenset[str]:
 
 def _settings(look: Look) -> Iterator[Problem]:
     config = look.context.config
-    try:
-        zone_of(config.timezone)
-    except ConfigError as error:
-        yield look.problem(("timezone",), error.message, error.fix)
     # As written: one that is no text hides no other.
     windows = look.context.table.get("freeze")
     for index, window in enumerate(windows if isinstance(windows, list) else ()):
