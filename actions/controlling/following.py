@@ -83,7 +83,6 @@ class Following:
         if self._paused == _UNREAD or (at - self._unread_at < UNREAD_S and not work.late):
             return
         words = f"{self._target.entry.type} can not be read, and may go on by itself: {error.message}"
-        await work.released("it can not be read")
         self._paused = _UNREAD
         await work.held(words, None)
         ways = f"{error.fix}; " if error.fix else ""
@@ -133,8 +132,6 @@ class Following:
             return
         words = pause.words
         if self._paused != pause.id:
-            if work.hold_left_s() is not None:
-                await work.released("it goes on")
             self._paused = pause.id
             left_s = (pause.until - now()).total_seconds() if pause.until and pause.then == "rollback" else None
             await work.held(words, left_s)

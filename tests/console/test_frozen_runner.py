@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC
 from pathlib import Path
@@ -18,7 +18,7 @@ from backends.processes import is_stopped
 from console.check_results import of_actions
 from console.cli.following import not_taken
 from console.session import Acting
-from tests.console.test_foreground import Teal
+from tests.console.test_foreground import BLUE, Teal
 from tests.console.test_orders import written
 from tests.console.test_orphan_commands import said
 from tests.two_colors import TwoColors
@@ -41,26 +41,77 @@ def teal(tmp_path: Path, service: TwoColors) -> Teal:
     return Teal(tmp_path, config)
 
 
-async def test_a_rollback_takes_over_from_a_runner_that_is_stopped(teal: Teal, service: TwoColors) -> None:
+async def test_a_rollback_takes_over_from_a_runner_that_is_stopped(
+    teal: Teal, service: TwoColors, tmp_path: Path
+) -> None:
     """It stood for a minute, until the lease was over."""
     code, _, err = await said(teal, "deploy", "flip", "analytics", "-y", "--detach")
     assert code == 8, err
-    running = await teal.until(phase="bake")
-    assert running.owner is not None
-    pid = running.owner.pid
-    os.kill(pid, signal.SIGSTOP)
+    owner = (await teal.until(phase="bake")).owner
+    assert owner is not None
+    assert owner.lease_expires_at is not None
+    await stop_between_writes(owner.pid, tmp_path / "state" / "journal.db")
     try:
-        began = time.monotonic()
         code, out, err = await said(teal, "deploy", "rollback", "analytics", "-y")
-        assert time.monotonic() - began < 30, "it stood until the lease was over"
-        assert (code, service.weights()) == (0, {"blue": 100, "green": 0}), (out, err)
+        assert (code, service.weights()) == (0, BLUE), (out, err)
     finally:
-        os.kill(pid, signal.SIGCONT)
+        os.kill(owner.pid, signal.SIGCONT)
+    await gone(owner.pid)
+    assert service.weights() == BLUE, "continued, it writes nothing"
+    ended = await teal.until(status="rolled_back")
+    (back,) = (step for step in ended.steps if step.name == "shift-back")
+    assert back.started_at is not None
+    assert back.started_at < owner.lease_expires_at, "it stood until the lease was over"
+
+
+async def test_a_runner_that_is_stopped_within_a_write_keeps_nobody_from_the_way_back(
+    teal: Teal, service: TwoColors, tmp_path: Path
+) -> None:
+    """Then nobody else can write the journal: the rollback is done without."""
+    code, _, err = await said(teal, "deploy", "flip", "analytics", "-y", "--detach")
+    assert code == 8, err
+    owner = (await teal.until(phase="bake")).owner
+    assert owner is not None
+    journal = tmp_path / "state" / "journal.db"
+    await stop_between_writes(owner.pid, journal)
+    try:
+        with contextlib.closing(sqlite3.connect(journal, isolation_level=None)) as write:  # as its own would be
+            write.execute("BEGIN IMMEDIATE")
+            code, out, err = await said(teal, "deploy", "rollback", "analytics", "-y")
+        assert (code, service.weights(), "not in the journal" in err) == (0, BLUE, True), (out, err)
+    finally:
+        os.kill(owner.pid, signal.SIGCONT)
+    await gone(owner.pid)
+    assert service.weights() == BLUE, "continued, it writes nothing"
+    found = (await teal.document("action", "list"))["items"]
+    assert [(each["kind"], each["status"]) for each in found] == [("rollback", "succeeded"), ("flip", "conflict")]
+
+
+async def stop_between_writes(pid: int, journal: Path) -> None:
+    """Returns when all of it stands, and holds no lock of the journal."""
+    with contextlib.closing(sqlite3.connect(journal, isolation_level=None, timeout=0)) as other:
+        async with asyncio.timeout(60):
+            while True:
+                os.kill(pid, signal.SIGSTOP)
+                while not all_stopped(pid):
+                    await asyncio.sleep(0.01)
+                with contextlib.suppress(sqlite3.OperationalError):
+                    other.execute("BEGIN IMMEDIATE")
+                    other.execute("ROLLBACK")
+                    return
+                os.kill(pid, signal.SIGCONT)
+                await asyncio.sleep(0.01)
+
+
+def all_stopped(pid: int) -> bool:
+    """Whether each of its threads is: one that waits for the disk goes on until it has written."""
+    return all(is_stopped(int(task.name)) for task in Path(f"/proc/{pid}/task").iterdir())
+
+
+async def gone(pid: int) -> None:
     async with asyncio.timeout(60):
         while is_there(pid):
             await asyncio.sleep(0.05)
-    assert service.weights() == {"blue": 100, "green": 0}, "continued, it writes nothing"
-    await teal.until(status="rolled_back")
 
 
 async def test_every_reader_says_that_a_runner_is_stopped(teal: Teal) -> None:

@@ -1,5 +1,6 @@
 """The command line over one real service, with a config and a journal of its own."""
 
+import asyncio
 import json
 import os
 import sys
@@ -47,6 +48,14 @@ class CommandLine:
         document = json.loads(output)
         items = document["items"] or [{}]
         return {"exit": code, "complaints": complaints, "errors": document["errors"], **items[0]}
+
+    async def held(self, action: str) -> dict[str, Any]:
+        """The action once its runner has seen that its controller waits, and has written so: until then there is no
+        wait to promote."""
+        async with asyncio.timeout(60):
+            while not (found := await self.action("action", "show", action))["hold"]:
+                await asyncio.sleep(0.1)
+        return found
 
 
 def toml(value: Any) -> str:

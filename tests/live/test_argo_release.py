@@ -65,6 +65,7 @@ async def test_a_release_waits_is_promoted_by_another_runner_and_taken_back_with
         os.kill(begun["owner"]["pid"], signal.SIGKILL)
         resumed = await at.teal.action("action", "resume", begun["id"], *GO, "--detach")
         assert resumed["exit"] == 8, resumed
+        await at.teal.held(begun["id"])
         promoted = await at.teal.action("action", "promote", begun["id"], *GO)
         assert promoted["exit"] in (0, 8), promoted
         ended = await at.teal.action("action", "watch", begun["id"])

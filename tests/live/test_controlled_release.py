@@ -119,7 +119,7 @@ async def test_a_wait_is_told_and_promoted_also_by_the_runner_after_a_killed_one
         await at.paused()
         view = (await at.status())["controller"]
         assert (view["phase"], view["then"]) == ("paused", "rolls back by itself")
-        held = await at.teal.action("action", "show", begun["id"])
+        held = await at.teal.held(begun["id"])
         assert "rolls back by itself at" in held["hold"]["why"], held
         locked = await at.release("2.6.0")
         assert locked["exit"] == 6, locked

@@ -83,7 +83,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 async def over(adapter: Any) -> SwitchState:
     """The switch as soon as it says that its last action has ended: that comes right after the journal says so."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not (found := await adapter.observe()).ended:
             await asyncio.sleep(0.02)
     state: SwitchState = found

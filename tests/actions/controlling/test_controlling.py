@@ -165,6 +165,22 @@ async def test_a_runner_that_dies_on_the_way_back_leaves_an_action_that_a_rollba
     assert [word for word, _ in desk.controller.ordered] == ["release"]
 
 
+async def test_a_hold_has_no_gap_where_another_runner_goes_on(desk: Desk) -> None:
+    """In one `promote` is refused: "there is no wait to skip"."""
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.wait()
+    await desk.until(action, lambda seen: seen.hold is not None)
+    desk.runners[-1].cancel()
+    orphan = await desk.until(action, lambda seen: seen.orphaned_since is not None)
+    assert orphan.hold is not None
+    before = orphan.hold.since
+    await desk.order(orphan, "resume")
+    await desk.until(action, lambda seen: seen.hold is not None and seen.hold.since != before)
+    history = await desk.journal.history(action.id or "")
+    assert [line.event.kind for line in history if line.event.kind in ("held", "released")] == ["held", "held"]
+
+
 async def test_a_pause_of_a_way_back_waits_for_nobody(desk: Desk) -> None:
     await released(desk)
     action = await desk.begin(ROLLBACK)
