@@ -33,8 +33,10 @@ _FORMS = (
     r"\n[EFWC]\d{4,8} \d\d:", r" [EFWAC]\d{4,8} \d\d:| [EFWA]\d? ", r"\n\[[EWC] \d",
     r"\n<\d", r" <\d{1,3}>", r" # ",
     r"%[A-Z0-9_]+-[0-4]-", r'" [45]\d\d\b', r"\(HTTP/[\d.]+ [45]", r"/[\d+-]+ [45]\d\d ", r"P_[A-Z_]+/[45]\d\d ",
-    r'"s": ?"[EWF]', r'"@l": ?"[EWF]', r'evel"?[:=] ?"?\d', r'everity(?:_?[nN]umber|_?[tT]ext)?"?[:=] ?"?\d',
-    r'lvl"?[:=] ?"?\d', r'riority"?[:=] ?"?\d', r'RIORITY"?[:=] ?"?\d', r'tatus(?:_code)?": ?"?[45]\d\d',
+    r's\\?": ?\\?"[EWF]', r'"@l": ?"[EWF]', r'evel\\?"?[:=] ?\\?"?(?:\d|[EWFCA]\b)',
+    r'everity(?:_?[nN]umber|_?[tT]ext)?\\?"?[:=] ?\\?"?\d', r'lvl\\?"?[:=] ?\\?"?\d', r'riority\\?"?[:=] ?\\?"?\d',
+    r'RIORITY"?[:=] ?"?\d', r'tatus(?:_code)?\\?": ?\\?"?[45]\d\d',
+    r" [45]\d\d (?:\d{3}|-) \d+ \d+ ", r" - [45]\d\d ", r" C \| ", r" [EW]! ", r" (?:Al|Cr|Em|Er|Wa)\(\d",
     r'Status": ?"?[45]\d\d', r'response_code": ?"?[45]\d\d', r' s="?[EWF]\b',
 )  # fmt: skip
 

@@ -54,7 +54,9 @@ def _format(name: str, starts: str, source: str, *parts: str) -> TextFormat:
 
 TABLE = (
     _format("klog, glog", "IWEFC", "https://github.com/kubernetes/klog, https://google.github.io/glog/stable/logging/",
-            rf"(?P<letter>[IWEFC])(?P<Y>\d{{4}})?(?P<m>\d\d)(?P<d>\d\d) {_PLAIN_CLOCK}\s+"),
+            rf"(?P<letter>[IWEFC])(?P<Y>\d{{4}}|\d\d)?(?P<m>\d\d)(?P<d>\d\d) {_PLAIN_CLOCK}\s+"),
+    _format("abseil, before it knows its zone", "IWEF", "https://abseil.io/docs/cpp/guides/logging",
+            r"(?P<letter>[IWEF])0000 00:00:(?P<e>\d{10})\.(?P<f>\d{6})\s+"),
     _format("ruby", "DIWEFA", "https://docs.ruby-lang.org/en/master/Logger.html",
             rf"(?P<letter>[DIWEFA]), \[{_ISO}(?: #\d+)?\]\s+(?:[A-Z]+ -- )?"),
     _format("tornado", r"\[", "https://www.tornadoweb.org/en/stable/log.html",
@@ -67,10 +69,16 @@ TABLE = (
     _format("haproxy", "<A-Z", "https://docs.haproxy.org/3.0/configuration.html#8.2.3",
             rf"{_PRI}{_SYSLOG_TIME}:? (?=(?:\S+ )?haproxy\[\d+\]: \S+ \[[^\]]+\] \S+ \S+ ",
             r"(?:[-+\d]+/){2,4}[-+\d]+ (?P<status>-?\d+) )"),
-    _format("cisco", "<A-Z*",
+    _format("cisco", r"<A-Z*.\d",
             "https://www.cisco.com/c/en/us/td/docs/security/asa/syslog/asa-syslog/about.html",
-            rf"{_PRI}\*?{_SYSLOG_TIME}(?: (?P<z>[A-Z]{{3,4}}))?:? ",
-            r"(?=(?:\S+ )?(?:: )?%[A-Z0-9_]+-(?P<severity>[0-7])-)"),
+            rf"{_PRI}(?P<keep>\d+: )?[*.]?{_SYSLOG_TIME}(?: (?P<z>[A-Z]{{3,4}}))?:? +",
+            r"(?=.{0,80}?%[A-Z0-9_]+-(?P<severity>[0-7])-[A-Z0-9_]+)"),
+    _format("haproxy, time as ISO", r"\d", "https://docs.haproxy.org/3.0/configuration.html#8.2.3",
+            rf"{_ISO} (?=(?:\S+ )?haproxy\[\d+\]: \S+ \[[^\]]+\] \S+ \S+ ",
+            r"(?:[-+\d]+/){2,4}[-+\d]+ (?P<status>-?\d+) )"),
+    _format("rsyslog's own, Heroku", r"\d", "https://www.rsyslog.com/doc/configuration/templates.html",
+            rf"{_ISO} (?=(?P<prose>\S+ (?=\S+\[\d+\]: |kernel: ))?",
+            r"(?:\S+ )?[\w./()-]{1,48}(?:\[[^\]]*\])?: (?P<body>))"),
     _format("rfc3164", "<A-Z", "https://www.rfc-editor.org/rfc/rfc3164#section-4.1",
             rf"{_PRI}{_SYSLOG_TIME}:? (?=(?P<prose>\S+ )?(?:[\w./()-]{{1,48}}(?:\[[^\]]*\])?: (?P<body>))?)"),
     _format("java.util.logging", "A-Z",
@@ -89,8 +97,8 @@ TABLE = (
             r"(?=PHP (?P<word>Fatal error|Parse error|Warning|Notice|Deprecated): )"),
     _format("redis", r"\d", "https://github.com/redis/redis/blob/unstable/src/server.c (serverLogRaw)",
             rf"(?P<keep>\d+:[A-Z] )(?P<d>\d\d) {MONTH} (?P<Y>\d{{4}}) {_PLAIN_CLOCK} (?P<letter>[.*#-]) "),
-    _format("day-month-year", r"\d\[", "Tomcat's catalina.out; BIND 9, print-time",
-            rf"\[?(?P<d>\d\d?)(?P<s3>[ -]){MONTH}(?P=s3)(?P<Y>\d{{4}})[ :] ?{CLOCK}{OFFSET}\]?[ :]*"),
+    _format("day-month-year", r"\d\[", "Tomcat's catalina.out; BIND 9, print-time; Django; nginx $time_local",
+            rf"\[?(?P<d>\d\d?)(?P<s3>[ /-]){MONTH}(?P=s3)(?P<Y>\d{{4}})[ :] ?{CLOCK}{OFFSET}\]?[ :]*"),
     _format("day.month.year", r"\d\[", "DIN 5008",
             rf"\[?(?P<d>\d\d)\.(?P<m>\d\d)\.(?P<Y>\d{{4}})[ T,]+{CLOCK}{OFFSET}\]?[ :]*"),
     _format("spark", r"\d", "https://github.com/apache/spark/blob/master/conf/log4j2.properties.template",
@@ -107,8 +115,21 @@ TABLE = (
             r"(?P<keep>type=[\w\[\]]+ msg=audit\((?P<e>\d{10})\.(?P<f>\d{3}):\d+\):)"),
     _format("access log", r"\w:.\[-", "https://httpd.apache.org/docs/2.4/logs.html#common",
             r"(?P<keep>(?:\S{1,255} )??\S{1,255} \S{1,64} .{1,64}? )",
-            rf"\[(?P<d>\d\d)/{MONTH}/(?P<Y>\d{{4}}):{CLOCK}{OFFSET}\] ",
+            rf"\[(?P<d>\d\d)/{MONTH}/(?P<Y>\d{{4}})[: ]{CLOCK}{OFFSET}\] ",
             r'(?="(?:[^"\\]|\\.)*" (?P<status>\d{3})\b)'),
+    _format("s3 server access", r"0-9a-f", "https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html",
+            r"(?P<keep>[0-9a-f]{8,64} [\w.-]{3,63} )",
+            rf"\[(?P<d>\d\d)/{MONTH}/(?P<Y>\d{{4}}):{CLOCK}{OFFSET}\] ",
+            r'(?=(?:\S+ ){5}(?:"(?:[^"\\]|\\.)*"|-) (?P<status>\d{3})\b)'),
+    _format("alb access", "hgw", "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/"
+            "load-balancer-access-logs.html",
+            rf"(?P<keep>(?:https?|h2|grpcs?|wss?) ){_ISO} (?=(?:\S+ ){{6}}(?P<status>\d{{3}}) )"),
+    _format("nats", r"\[", "https://docs.nats.io/running-a-nats-service/configuration/logging",
+            rf"(?P<keep>\[\d+\] ){_ISO} "),
+    _format("zabbix", r" \d", "https://www.zabbix.com/documentation/current/en/manual/appendix/config/zabbix_server",
+            r" *(?P<keep>\d+:)(?P<Y>\d{4})(?P<m>\d\d)(?P<d>\d\d):(?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)\.(?P<f>\d{3}) "),
+    _format("weblogic", "#<", "https://docs.oracle.com/en/middleware/standalone/weblogic-server/14.1.1.0/wllog/",
+            rf"(?:####)?<{MONTH} {_DAY}, (?P<Y>\d{{4}}),? {CLOCK} ?(?P<p>AM|PM)?{OFFSET}> <{_WORD}> "),
     _format("level, then time", r"\w\[<", "log4j's %p %d, as Cassandra has it",
             rf"(?:{_WORD}|[\[<](?P<word2>[A-Za-z]{{3,11}})\s*[\]>])(?::\s*|\s+)",
             rf"(?P<keep>\[[^\]]{{1,64}}\] )?\s*[\[(]?{_ISO}[\])]?(?::|[ \t]*(?:[-|:][ \t]+)?)"),
@@ -145,6 +166,37 @@ def head_of(text: str, zone: ZoneInfo | None, written: datetime | None) -> Head 
         floor = SYSLOG[int(priority) % 8] if priority else "unknown"
         is_prose = priority is None and groups.get("prose") is not None
         return Head(at, level, floor, kept + rest, body, is_prose)
+    return None
+
+
+_LETTERS = (
+    r"(?P<mongo>[DIWEF])\d? +(?=[A-Z_]+ +\[)"  # https://www.mongodb.com/docs/v4.2/reference/log-messages/
+    r"|(?P<letter>[TDINWEC]) (?=\| |\[(?:MSGID: |[\w.-]+\.c:))"  # etcd 3.3 (capnslog); GlusterFS
+    r"|(?P<bang>[DIWE])! "  # https://github.com/influxdata/telegraf/blob/master/docs/CONFIGURATION.md
+    r"|(?P<two>Al|Cr|Em|Er|Wa|No|In|Db)\(\d+\):? "  # ESXi 8 and later
+    r"|(?P<word>critical|warning|information|notice|debug)/(?=\w+: )"  # Icinga 2
+)
+_TWO = {
+    "al": "alert", "cr": "crit", "em": "emerg", "er": "err", "wa": "warn", "no": "notice", "in": "info", "db": "debug",
+}  # fmt: skip
+_REQUEST = r'.{0,400}?(?:"[A-Z]{3,10} \S+ HTTP/[\d.]+" (\d{3}) | (\d{3}) (?:\d{3}|-) \d+ \d+ "[A-Z]{3,10} \S+ HTTP)'
+
+
+@lru_cache(maxsize=1)
+def _behind_time() -> "tuple[re.Pattern[str], re.Pattern[str]]":
+    return re.compile(_LETTERS), re.compile(_REQUEST)
+
+
+def level_behind_time(body: str) -> tuple[LogLevel, int] | None:
+    """(level, where the message begins) of what stands behind a time: a letter where a level stands, or the status of
+    an HTTP request (Envoy, AWS's load balancers), which stays part of the message. None where neither does."""
+    letters, request = _behind_time()
+    if found := letters.match(body):
+        said = str(found[found.lastgroup or 0])
+        return level_of_word(_TWO.get(said.lower(), said)), found.end()
+    if " HTTP/" in body and (found := request.match(body)):
+        level = level_of_status(int(found[1] or found[2]))
+        return (level, 0) if level != "unknown" else None
     return None
 
 

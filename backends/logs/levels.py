@@ -19,7 +19,7 @@ _WORDS: dict[LogLevel, tuple[str, ...]] = {
 }
 _SHORT: dict[LogLevel, tuple[str, ...]] = {  # only where a level stands: zerolog, Serilog, logrus, .NET
     "debug": ("trc", "trce", "dbg", "dbug", "debu", "vrb"),
-    "info": ("inf", "note", "default", "config"),
+    "info": ("inf", "note", "default", "config", "success"),
     "warning": ("wrn", "deprecated"),
     "error": ("erro", "eror", "fail", "parse error"),
     "critical": ("ftl", "fata", "pnc", "pani", "dpanic", "fatal error"),
@@ -34,6 +34,11 @@ _LETTERS: dict[str, LogLevel] = {
 }  # fmt: skip
 SYSLOG: tuple[LogLevel, ...] = ("critical", "critical", "critical", "error", "warning", "info", "info", "debug")
 _OPENTELEMETRY: tuple[LogLevel, ...] = ("debug", "debug", "info", "warning", "error", "critical")
+# https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry#logseverity
+_GOOGLE: dict[int, LogLevel] = {
+    100: "debug", 200: "info", 300: "info", 400: "warning", 500: "error", 600: "critical", 700: "critical",
+    800: "critical",
+}  # fmt: skip
 _PINO: dict[int, LogLevel] = {1: "debug", 2: "debug", 3: "info", 4: "warning", 5: "error", 6: "critical"}
 
 
@@ -49,8 +54,8 @@ _LED_ANY_CASE = "(?i:debug[1-5]?|trace|info|warning|warn|error|err|fatal|critica
 _LEVEL = (
     rf"\b({_UPPER})\b"
     rf"|[\[(<]\s*({_ANY_CASE})\s*[\])>]"
-    r"|\b(error|warning|fatal|critical):"
-    r"|^(Traceback \(most recent|\s*Caused by: )"
+    r"|\b([Ee]rror|[Ww]arning|[Ff]atal|[Cc]ritical|notice|info|debug):"
+    r"|^(Traceback \(most recent|\s*Caused by: |Exception in thread \"|thread '.{1,60}' (?:\(\d+\) )?panicked at )"
     r"|^[\w.]*(?:Error|Exception)(?::|$)"
 )
 _LEADING = (
@@ -96,8 +101,16 @@ def leading_level(text: str, *, after_time: bool) -> tuple[LogLevel, int] | None
 
 
 def level_of_word(word: str) -> LogLevel:
-    """The level of what stands in the place of a level: a word or its letter, in any case."""
+    """The level of what stands in the place of a level: a word or its letter, in any case. What is between two levels
+    (slog's `ERROR+2`, MongoDB's `D1`) is the one that is named."""
+    if word[-1:].isdecimal():
+        word = re.sub(r"(?<=[A-Za-z])[+-]\d{1,3}$|(?<=^[A-Za-z])\d$", "", word)
     return LEVEL_WORDS.get(word.lower()) or _LETTERS.get(word.upper(), "unknown")
+
+
+def level_of_syslog(priority: str) -> LogLevel:
+    """Of syslog's facility and severity in one number."""
+    return SYSLOG[int(priority) % 8] if int(priority) < 192 else "unknown"
 
 
 def level_of_status(status: int) -> LogLevel:
@@ -106,11 +119,14 @@ def level_of_status(status: int) -> LogLevel:
 
 
 def level_of_number(number: int, *, opentelemetry: bool = False) -> LogLevel:
-    """A number under a level's name: OpenTelemetry's 1 to 24, syslog's 0 to 7, those of pino and bunyan from 10 on."""
+    """A number under a level's name: OpenTelemetry's 1 to 24, syslog's 0 to 7, those of pino and bunyan from 10 on,
+    Google's from 100 on."""
     if opentelemetry:
         return _OPENTELEMETRY[(number - 1) // 4] if 1 <= number <= 24 else "unknown"
     if 0 <= number <= 7:
         return SYSLOG[number]
+    if number in _GOOGLE:
+        return _GOOGLE[number]
     return _PINO.get(number // 10, "unknown")
 
 

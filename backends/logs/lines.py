@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
 
-from backends.logs.formats import head_of
-from backends.logs.levels import LEVEL_WORDS, at_least, leading_level, level_of, level_of_prose, level_of_word, worse
+from backends.logs.formats import Head, head_of, level_behind_time
+from backends.logs.levels import LEVEL_WORDS, at_least, leading_level, level_of, level_of_prose, level_of_syslog, worse
 from backends.logs.stamps import NANOSECONDS, Stamp, iso_at_start, nanoseconds, parse_time
 from backends.logs.structured import Fields, fields_of
-from backends.logs.wrappers import piece_of, without_compose_prefix
+from backends.logs.wrappers import piece_of, without_prefix
 from backends.models import LogEntry, LogLevel
 from backends.text import clean, clean_labels, without_escapes
 
@@ -29,7 +29,10 @@ BOM = b"\xef\xbb\xbf"
 
 _SEPARATORS = re.compile(r"[ \t]*(?:[-:][ \t]+|,[ \t]*|\|[ \t]*)|[ \t]+")
 _LEVEL_COLUMNS = 9  # the longest word, padded as `%(levelname)-8s ` does; more spaces than that are the message's own
-_MONGO = re.compile(r"([DIWEF])\d? +[A-Z_]+ +(?=\[)")  # https://www.mongodb.com/docs/v4.2/reference/log-messages/
+_INDENTED = re.compile(r"[ \t]+(?=[\[(]?\d{4}[-/.]?\d\d)")  # Rust's tracing, Consul of old
+# What PostgreSQL says more of the message before, each behind its own prefix; the two spaces are its own.
+_POSTGRES_MORE = re.compile(r".{0,200}?(?<![\w-])(?:DETAIL|HINT|STATEMENT|CONTEXT|QUERY|LOCATION):  \S")
+_PRIORITY = re.compile(r"<(\d{1,3})>(?:1 - )?(?=\S)")  # without a time: sd-daemon(3), /dev/kmsg, RFC 5424's NILVALUE
 _TIME_OF_DAY = re.compile(r"\[?\d\d?:\d\d(?::\d\d(?:[.,]\d+)?)?(?:[AP]M)?[\] ] ?")  # zerolog, Serilog: of no day
 _NEST = 3  # a line of a program within Compose's prefix within CRI's
 
@@ -125,24 +128,25 @@ def _read(text: str, zone: ZoneInfo | None, written: datetime | None, depth: int
             parse_time(piece.at) or inner.at, inner.level, inner.message, inner.labels, inner.leads, inner.timed
         )
     if found := iso_at_start(text, zone):
-        return _after_time(found[0], text[found[1] :])
-    if text[:1] == "{" and (fields := fields_of(text, zone)) is not None:
-        return _structured(fields, text, None)
+        read = _after_time(found[0], text[found[1] :])
+        if read.level == "unknown" or ": {" in text[:160]:
+            head = head_of(text, zone, written) if ": " in text[:160] else None
+            return _of_head(head) if head and read.leads else read
+        return read
+    if text[:1] == "{" and (fields := fields_of(text, zone, written)) is not None:
+        return _structured(fields, text, None, depth)
     if head := head_of(text, zone, written):
-        if head.level is not None:
-            return Read(head.at, head.level, head.message)
-        kept, body = head.message[: head.body], head.message[head.body :]
-        inner = _of_body(head.at, body)
-        if inner.level == "unknown" and head.is_prose:
-            inner = structs.replace(inner, level=level_of_prose(body))
-        if kept:  # a level that is named behind a host and a program stays part of the message
-            message = f"{kept}{inner.message if body.startswith('{') else body}"
-            return Read(head.at, worse(inner.level, head.floor), message, inner.labels)
-        return Read(head.at, worse(inner.level, head.floor), inner.message, inner.labels)
-    if (fields := fields_of(text, zone)) is not None:
+        return _of_head(head)
+    if (fields := fields_of(text, zone, written)) is not None:
         return _structured(fields, text, None)
-    if depth and "| " in text[:200] and (rest := without_compose_prefix(text)) is not text:
+    if depth and (rest := without_prefix(text)) is not text:
         return _read(plain(rest), zone, written, depth - 1)
+    if (indent := _INDENTED.match(text)) and (found := iso_at_start(text[indent.end() :], zone)):
+        read = _after_time(found[0], text[indent.end() + found[1] :])
+        if read.level != "unknown":
+            return read
+    if (priority := _PRIORITY.match(text)) and (syslog := level_of_syslog(priority[1])) != "unknown":
+        return Read(None, syslog, text[priority.end() :], timed=False)
     if leading := leading_level(text, after_time=False):
         return Read(None, leading[0], _unpadded(text, leading[1]), timed=False)
     if (hour := _TIME_OF_DAY.match(text)) and (leading := leading_level(text[hour.end() :], after_time=True)):
@@ -150,9 +154,28 @@ def _read(text: str, zone: ZoneInfo | None, written: datetime | None, depth: int
     return Read(None, level_of(text), text, leads=False, timed=False)
 
 
+def _of_head(head: Head) -> Read:
+    if head.level is not None:
+        return Read(head.at, head.level, head.message)
+    kept, body = head.message[: head.body], head.message[head.body :]
+    inner = _of_body(head.at, body)
+    if inner.level == "unknown" and kept:
+        inner = structs.replace(inner, level=level_of(head.message))
+    if inner.level == "unknown" and head.is_prose:
+        inner = structs.replace(inner, level=level_of_prose(body))
+    level = worse(inner.level, head.floor)
+    if kept:  # a level that is named behind a host and a program stays part of the message
+        message = f"{kept}{inner.message if body.startswith('{') else body}"
+        return Read(head.at, level, message, inner.labels, inner.leads)
+    return Read(head.at, level, inner.message, inner.labels, inner.leads)
+
+
 def _after_time(at: Stamp, rest: str) -> Read:
     separator = _SEPARATORS.match(rest)
-    return _of_body(at, rest[separator.end() :] if separator else rest)
+    read = _of_body(at, rest[separator.end() :] if separator else rest)
+    if read.message[:2] == "] ":  # of `[TIME LEVEL] message`
+        return structs.replace(read, message=read.message[2:])
+    return read
 
 
 def _of_body(at: Stamp, body: str) -> Read:
@@ -161,10 +184,14 @@ def _of_body(at: Stamp, body: str) -> Read:
         fields = fields_of(body, None)
         if fields is not None and (fields.level != "unknown" or fields.message is not None):
             return _structured(fields, body, at)
-    if mongo := _MONGO.match(body):
-        return Read(at, level_of_word(mongo[1]), body[2:])
+    if ":  " in body[:240] and _POSTGRES_MORE.match(body):
+        return Read(at, "unknown", body, leads=False)
     if leading := leading_level(body, after_time=True):
+        if body[leading[1] :].startswith("| ") and (own := leading_level(body[leading[1] + 2 :], after_time=True)):
+            leading = own[0], leading[1] + 2 + own[1]  # `TRACE | WARN | …` of Datadog's trace agent
         return Read(at, leading[0], _unpadded(body, leading[1]))
+    if found := level_behind_time(body):
+        return Read(at, found[0], body[found[1] :])
     return Read(at, level_of(body), body)
 
 
@@ -176,8 +203,13 @@ def _unpadded(text: str, end: int) -> str:
     return text[2:] if text.startswith(("- ", "| ")) else text
 
 
-def _structured(fields: Fields, text: str, at: Stamp | None) -> Read:
+def _structured(fields: Fields, text: str, at: Stamp | None, depth: int = 0) -> Read:
+    """A line of fields; where none of them says how severe it is, its message may: a collector has wrapped a line."""
     message = text if fields.message is None else fields.message
-    labels = clean_labels(dict(list(fields.rest.items())[:MAX_LABELS]))
-    at = at or fields.at
-    return Read(at, fields.level, message, labels, timed=at is not None)
+    level, at, more = fields.level, at or fields.at, fields.rest
+    if depth and level == "unknown" and fields.message:
+        inner = _read(plain(message), None, None, depth - 1)
+        level, at, message = inner.level, at or inner.at, inner.message
+        more = fields.rest | inner.labels
+    labels = clean_labels(dict(list(more.items())[:MAX_LABELS]))
+    return Read(at, level, message, labels, timed=at is not None)

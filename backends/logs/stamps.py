@@ -20,6 +20,7 @@ _ZONES = {
     "Z": 0, "UTC": 0, "GMT": 0, "WET": 0, "WEST": 60, "BST": 60, "CET": 60, "CEST": 120, "EET": 120, "EEST": 180,
     "MSK": 180, "SAST": 120, "EST": -300, "EDT": -240, "CST": -360, "CDT": -300, "MST": -420, "MDT": -360, "PST": -480,
     "PDT": -420, "AKST": -540, "AKDT": -480, "HST": -600, "NST": -210, "NDT": -150, "BRT": -180, "ART": -180,
+    "EAT": 180, "WAT": 60, "CAT": 120, "IDT": 180, "AST": -240, "ADT": -180, "SST": -660, "WITA": 480, "WIT": 540,
     "JST": 540, "KST": 540, "HKT": 480, "SGT": 480, "PHT": 480, "WIB": 420, "PKT": 300, "NPT": 345,
     "AWST": 480, "ACST": 570, "ACDT": 630, "AEST": 600, "AEDT": 660, "NZST": 720, "NZDT": 780,
     "IST": None,  # India, Israel or Ireland: only where the source's own zone is one of them
@@ -29,14 +30,21 @@ _MONTHS = {
     for n, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)
 }
 
-OFFSET = r"(?P<z>Z| ?[+-]\d\d:?\d\d\b|[+-]\d\d\b| ?[A-Z]{3,4}\b(?![/.])| [A-Z][a-z]+/[A-Z][A-Za-z_]+)?"
+# A sign may be U+2212, as ISO 8601 has it; ` -03` is how PostgreSQL writes a zone that has no name; `[Europe/Berlin]`
+# behind an offset is Java's.
+OFFSET = (
+    r"(?:(?P<z>Z|z\b| Z\b| ?(?:UTC|GMT)[+\-\u2212]\d\d?(?::?\d\d)?\b| ?[+\-\u2212]\d\d:?\d\d\b|[+\-\u2212]\d\d\b"
+    r"| [+-](?:0\d|1[0-4])(?![\w.:,%])| ?[A-Z]{3,4}\b(?![/.])| \([A-Z]{3,4}\)"
+    r"| [A-Z][a-z]+(?:/[A-Z][\w+-]*){1,2})(?:\[(?:UTC|GMT|Z|[A-Z][a-z]+(?:/[A-Z][\w+-]*){1,2})\])?)?"
+)
 FRACTION = r"(?:[.,:](?P<f>\d{1,9})\d*)?"
 CLOCK = rf"(?P<H>\d\d?):(?P<M>\d\d)(?::(?P<S>\d\d))?{FRACTION}"
 MONTH = r"(?P<b>[A-Z][a-z]{2})"
 ISO = re.compile(
-    r"(?P<Y>\d{4})(?P<s>[-/.]?)(?P<m>\d\d)(?P=s)(?P<d>\d\d)(?=T|[^T]{1,2}\d\d:)(?:[T \t_]|, |  )"
-    rf"(?P<H>\d\d):?(?P<M>\d\d)(?::?(?P<S>\d\d)(?:[.,:](?P<f>\d{{1,9}})\d*)?)?{OFFSET}"
+    r"(?P<Y>\d{4})(?P<s>[-/.]?)(?P<m>\d\d)(?P=s)(?P<d>\d\d)(?=[Tt]|[^T]{1,2}\d?\d:)(?:[Tt \t_-]|, |  )"
+    rf"(?P<H>[ \d]?\d):?(?P<M>\d\d)(?::?(?P<S>\d\d)(?:[.,:](?P<f>\d{{1,9}})\d*)?)?{OFFSET}"
 )
+_SIGNS = {"+": 1, "-": -1, "\u2212": -1}
 _BRACKETS = {"[": "]", "(": ")", '"': '"'}
 
 
@@ -53,7 +61,7 @@ def iso_at_start(text: str, zone: ZoneInfo | None) -> tuple[Stamp, int] | None:
     if found is None:
         return None
     year, _, month, day, hour, minute, second, fraction, offset = found.groups()
-    if offset and offset[-1] != "Z" and offset[-1].isalpha():
+    if offset and not offset[-1].isdigit() and offset not in ("Z", "z"):
         at, end = stamp_to(found, zone)
     else:
         whole = _second(
@@ -70,7 +78,7 @@ def stamp_to(
 ) -> tuple[Stamp | None, int]:
     """The time of a match, and where it ends: before a word behind it that is no zone."""
     group = found.groupdict()
-    name = (group.get("z") or "").strip()
+    name = (group.get("z") or "").strip(" ()")
     end = found.end()
     if name and name.isalpha() and name not in _ZONES and not _is_name_of(zone, name):
         end, group["z"] = found.start("z"), None
@@ -89,7 +97,7 @@ def stamp(group: Mapping[str, str | None], zone: ZoneInfo | None, written: datet
     month = group.get("m") or group.get("b") or ""
     second = _second(
         int(year) if year else None, month, int(group["d"] or 0), int(group["H"] or 0), int(group["M"] or 0),
-        int(group.get("S") or 0), (group.get("p") or "").upper(), (group.get("z") or "").strip(), zone,
+        int(group.get("S") or 0), (group.get("p") or "").upper(), (group.get("z") or "").strip(" ()"), zone,
         None if year else written,
     )  # fmt: skip
     return _with_fraction(second, group.get("f"))
@@ -139,16 +147,18 @@ def _aware(naive: datetime, offset: str, zone: ZoneInfo | None) -> datetime | No
     own = naive.replace(tzinfo=zone) if zone else naive.astimezone()
     if not offset or own.tzname() == offset:
         return own.astimezone(UTC)
-    if offset[0] in "+-":
-        digits = offset[1:].replace(":", "").ljust(4, "0")
-        minutes: int | None = (int(digits[:2]) * 60 + int(digits[2:])) * (-1 if offset[0] == "-" else 1)
+    signed = offset[3:] if offset[:3] in ("UTC", "GMT") else offset
+    if signed[:1] in _SIGNS and signed:
+        digits = signed[1:].replace(":", "")
+        hours, rest = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "0")
+        minutes: int | None = (int(hours) * 60 + int(rest)) * _SIGNS[signed[0]]
     elif "/" in offset:
         try:
             return naive.replace(tzinfo=ZoneInfo(offset)).astimezone(UTC)
         except (KeyError, OSError, ValueError):
             return None
     else:
-        minutes = _ZONES.get(offset)
+        minutes = _ZONES.get(offset.upper())
     if minutes is None:
         return None
     return naive.replace(tzinfo=timezone(timedelta(minutes=minutes))).astimezone(UTC)

@@ -7,6 +7,7 @@ log4j 2 (`instant`), logstash, Serilog (CLEF), Rust's tracing (`fields`), Caddy,
 """
 
 import re
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from backends.json_text import decode_text
+from backends.logs.formats import head_of
 from backends.logs.levels import level_of_number, level_of_status, level_of_value, worse
 from backends.logs.stamps import NANOSECONDS, Stamp, parse_time
 from backends.models import LogLevel
@@ -22,18 +24,25 @@ from backends.models import LogLevel
 _TIMES = (
     "ts", "time", "timestamp", "@timestamp", "datetime", "asctime", "@t", "t", "instant", "eventtime", "date",
     "time_iso8601", "start_time", "timeunixnano", "observedtimeunixnano", "__realtime_timestamp", "edgestarttimestamp",
-    "stagetimestamp", "requestreceivedtimestamp",
+    "stagetimestamp", "requestreceivedtimestamp", "timestampseconds", "timegenerated", "receivetimestamp", "created_at",
+    "time_local",
 )  # fmt: skip
 _LEVELS = (
     "level", "severity", "lvl", "levelname", "loglevel", "log.level", "log_level", "severitytext", "severity_text",
-    "error_severity", "@l", "s", "priority",
+    "error_severity", "@l", "s", "priority", "at",
 )  # fmt: skip
 _OPENTELEMETRY = ("severitynumber", "severity_number")
 _STATUSES = ("status", "status_code", "response_code", "edgeresponsestatus")
-_MESSAGES = ("msg", "message", "event", "text", "short_message", "@m", "@mt", "body", "@message", "renderedmessage")
-_INSIDE = ("fields", "@fields", "info", "record", "log")  # objects that hold what others have at the top
+_MESSAGES = (
+    "msg", "message", "event", "text", "short_message", "@m", "@mt", "body", "@message", "renderedmessage",
+    "messagetemplate", "textpayload", "log",
+)  # fmt: skip
+# Objects that hold what others have at the top.
+_INSIDE = ("fields", "@fields", "info", "record", "log", "log_processed", "jsonpayload")
 _KNOWN = frozenset((*_TIMES, *_LEVELS, *_MESSAGES, *_OPENTELEMETRY, "resourcelogs"))
 
+_A_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_TIME_OF_DAY = re.compile(r"\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?")
 _LOGFMT_START = re.compile(r'[A-Za-z_@][\w.@-]*=(?:"|\S)')
 _LOGFMT = re.compile(r'([A-Za-z_@][\w.@-]*)=("(?:[^"\\]|\\.)*"|\S*)')
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
@@ -58,7 +67,7 @@ def object_of(text: str) -> dict[str, Any] | None:
     return decoded if isinstance(decoded, dict) else None
 
 
-def fields_of(text: str, zone: ZoneInfo | None) -> Fields | None:
+def fields_of(text: str, zone: ZoneInfo | None, written: datetime | None = None) -> Fields | None:
     """What a JSON or logfmt line says that has at least one key of when, how severe or what; None for other text."""
     if text.startswith("{"):
         decoded = object_of(text)
@@ -66,10 +75,10 @@ def fields_of(text: str, zone: ZoneInfo | None) -> Fields | None:
         decoded = {key: _unquoted(value) for key, value in _LOGFMT.findall(text)}
     else:
         return None
-    return said_by(decoded, zone) if decoded else None
+    return said_by(decoded, zone, written) if decoded else None
 
 
-def said_by(decoded: dict[str, Any], zone: ZoneInfo | None) -> Fields | None:
+def said_by(decoded: dict[str, Any], zone: ZoneInfo | None, written: datetime | None = None) -> Fields | None:
     """The same of an object that is decoded already."""
     keys = {key.lower(): value for key, value in decoded.items() if value is not None}
     if "resourcelogs" in keys:
@@ -78,30 +87,34 @@ def said_by(decoded: dict[str, Any], zone: ZoneInfo | None) -> Fields | None:
     if keys.keys().isdisjoint(_KNOWN) and not nested:
         return None
     inner = {key.lower(): value for group in nested for key, value in group.items() if value is not None}
-    at, level, message = _time(keys, zone), _level(keys), _message(keys)
+    at, level, message = _time(keys, zone, written), _level(keys), _message(keys)
     if inner:
-        at = at or _time(inner, zone)
+        at = at or _time(inner, zone, written)
         level = _level(inner) if level == "unknown" else level
         message = message if message is not None else _message(inner)
     if not inner and at is None and level == "unknown" and message is None and keys.keys().isdisjoint(_KNOWN):
         return None
-    taken = {*_TIMES, *_LEVELS, *_MESSAGES}
+    taken = {*_TIMES, *_LEVELS} - {"at"}
     rest = {
         key: value if isinstance(value, str) else msgspec.json.encode(value).decode()
         for key, value in decoded.items()
-        if key.lower() not in taken and value is not None
+        if value is not None and key.lower() not in taken and not _is_message(key.lower(), value, message)
     }
     return Fields(at, level, message, rest)
 
 
-def _time(keys: dict[str, Any], zone: ZoneInfo | None) -> Stamp | None:
+def _time(keys: dict[str, Any], zone: ZoneInfo | None, written: datetime | None) -> Stamp | None:
+    day, hour = keys.get("date"), keys.get("time")  # Fortinet, W3C as JSON
+    if isinstance(day, str) and isinstance(hour, str) and _A_DAY.fullmatch(day) and _TIME_OF_DAY.fullmatch(hour):
+        offset = keys.get("tz") if hour[-6:-5] not in ("+", "-") and isinstance(keys.get("tz"), str) else ""
+        return parse_time(f"{day}T{hour}{offset}", zone)
     for name in _TIMES:
-        if (value := keys.get(name)) is not None and (at := _time_of_value(value, zone)) is not None:
+        if (value := keys.get(name)) is not None and (at := _time_of_value(value, zone, written)) is not None:
             return at
     return None
 
 
-def _time_of_value(value: Any, zone: ZoneInfo | None) -> Stamp | None:
+def _time_of_value(value: Any, zone: ZoneInfo | None, written: datetime | None = None) -> Stamp | None:
     """Text, a number, or an object of seconds and nanoseconds (log4j, Google) or `$date` (MongoDB)."""
     if isinstance(value, dict):
         if "$date" in value:
@@ -117,7 +130,11 @@ def _time_of_value(value: Any, zone: ZoneInfo | None) -> Stamp | None:
         seconds, _, fraction = value.partition(".")
         ns = int(seconds or "0") * NANOSECONDS + int(fraction[:9].ljust(9, "0")) if len(seconds) == 10 else 0
         return parse_time(ns)
-    return parse_time(value, zone)
+    at = parse_time(value, zone)
+    if at is None and isinstance(value, str) and 12 <= len(value) <= 64:
+        head = head_of(f"{value} ", zone, written)  # as a text line has it: `28/Nov/2026:19:45:50 +0000`, RFC 5322's
+        return head.at if head and not head.message.strip() else None
+    return at
 
 
 def _level(keys: dict[str, Any]) -> LogLevel:
@@ -128,6 +145,9 @@ def _level(keys: dict[str, Any]) -> LogLevel:
         number = keys.get(name)
         if isinstance(number, int) and not isinstance(number, bool):
             return level_of_number(number, opentelemetry=True)
+    said = keys.get("status")  # https://docs.datadoghq.com/logs/log_configuration/attributes_naming_convention/
+    if isinstance(said, str) and said.isalpha() and (level := level_of_value(said)) != "unknown":
+        return level
     for name in _STATUSES if _message(keys) is None else ():
         status = keys.get(name)
         if str(status).isdigit() and len(str(status)) == 3:
@@ -143,6 +163,10 @@ def _message(keys: dict[str, Any]) -> str | None:
         if isinstance(value, str):
             return value
     return None
+
+
+def _is_message(name: str, value: Any, message: str | None) -> bool:
+    return name in _MESSAGES and (value == message or isinstance(value, dict))
 
 
 def _of_opentelemetry(resources: Any, zone: ZoneInfo | None) -> Fields | None:

@@ -1,4 +1,5 @@
-"""What container runtimes put around a line: Docker's json-file, the files of CRI, the prefix of Docker Compose.
+"""What container runtimes put around a line: Docker's json-file, the files of CRI, the prefixes of Docker Compose,
+kubectl and stern.
 
 Sources: https://docs.docker.com/engine/logging/drivers/json-file/,
 https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md,
@@ -13,7 +14,11 @@ from msgspec import Struct
 from backends.logs.structured import object_of
 
 _CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S{8,32}) (stdout|stderr) ([FP])(?::\S*)? ?")
-_COMPOSE = re.compile(r"([A-Za-z0-9][\w.-]{0,127}?)(?:[-_]\d{1,4})? *\| ")
+_COMPOSE = re.compile(r"(?:\d+\|)?([A-Za-z0-9][\w.-]{0,127}?)(?:[-_]\d{1,4})? *\| ")
+# `kubectl logs --prefix` and stern: the pod and the container before the line.
+_POD = re.compile(
+    r"\[pod/[a-z0-9.-]+/[a-z0-9.-]+\] |[a-z0-9.-]+-(?:[a-z0-9]{5}|\d+) [a-z0-9-]+ (?=\{\"|\d{4}-\d\d-\d\d[T ])"
+)
 _NUMBERED = re.compile(r"[A-Za-z0-9][\w.-]{0,127}[-_]\d{1,4} *\| ")
 _DOCKER_KEYS = frozenset(("log", "stream", "time", "attrs"))
 MAX_JOINED = 64 * 1024
@@ -46,9 +51,12 @@ def piece_of(text: str) -> Piece | None:
     return None
 
 
-def without_compose_prefix(text: str) -> str:
-    """The line behind `web-1  | `; a name without a number counts only before what begins like a line of a log."""
-    found = _COMPOSE.match(text)
+def without_prefix(text: str) -> str:
+    """The line behind `web-1  | `, or behind `[pod/web-7d9f/app] `; a name without a number counts only before what
+    begins like a line of a log."""
+    if " " in text[:200] and (found := _POD.match(text)):
+        return text[found.end() :]
+    found = _COMPOSE.match(text) if "| " in text[:200] else None
     if found is None:
         return text
     rest = text[found.end() :]

@@ -148,6 +148,20 @@ async def test_a_message_is_whole_across_blocks(
     assert found == ["c", *frames] * 3
 
 
+async def test_what_postgres_says_more_stays_with_its_error(adapter: FileLogs, tmp_path: Path) -> None:
+    begin = "2026-11-28 19:45:50.123 UTC [42] app@shop"
+    text = [
+        f"{begin} LOG:  fine",
+        f"{begin} DETAIL:  x",
+        f"{begin} ERROR:  no",
+        f"{begin} STATEMENT:  select 1",
+        "\tfrom y",
+    ]
+    append(tmp_path / "a.log", "\n".join([*text, f"{begin} LOG:  fine again", f"{begin} STATEMENT:  b"]) + "\n")
+    found = messages(await adapter.query(LogQuery(level="error")))
+    assert found == ["[42] app@shop ERROR:  no", "[42] app@shop STATEMENT:  select 1", " from y"]
+
+
 async def test_lines_without_times_end_a_message_unless_indented(adapter: FileLogs, tmp_path: Path) -> None:
     append(
         tmp_path / "a.log",
