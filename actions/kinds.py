@@ -143,27 +143,27 @@ TABLE: dict[str, Kind] = {
         _move("retire", "Retire", held_back=True, way=False, side=True),
         _control(
             "promote", "Promote", held_back=True, button="Promote",
-            help="Of a service with a controller: go on from where it waits.",
+            help="Let the controller of SERVICE go on from where it waits.",
         ),
         _control(
             "abort", "Abort", guard_class="R", traffic="back", button="Abort",
-            help="Of a service with a controller: end what it does, back to the stable version.",
+            help="End what the controller of SERVICE does: back to the stable version.",
         ),
         _control(
             "retry-release", "Retry", command="retry", held_back=True, button="Retry",
-            help="Of a service with a controller: try what was aborted again.",
+            help="Let the controller of SERVICE try again what was aborted.",
         ),
         _control(
             "pause-release", "Pause", command="pause", guard_class="R", button="Pause",
-            help="Of a service with a controller: stop where it is.",
+            help="Stop the controller of SERVICE where it is.",
         ),
         _control(
             "resume-release", "Resume", command="resume", held_back=True, button="Resume",
-            help="Of a service with a controller: go on after a pause.",
+            help="Let the controller of SERVICE go on after a pause.",
         ),
         _control(
             "restart-release", "Restart", command="restart", held_back=True, button="Restart",
-            help="Of a service with a controller: replace its pods, the version stays.",
+            help="Let the controller of SERVICE replace its pods; the version stays.",
         ),
         _standing(
             "freeze", "Freeze", Place("deploy.freeze", "h"),
@@ -171,7 +171,7 @@ TABLE: dict[str, Kind] = {
         ),
         _standing(
             "unfreeze", "Unfreeze", label="unfreeze it",
-            help="End the freeze of SERVICE. Windows of the config stay.",
+            help="End the freeze of SERVICE. Freeze windows of the config stay.",
         ),
         _standing(
             "reject", "Reject", Place("deploy.reject", "j"), button="Reject version",
@@ -195,7 +195,7 @@ TABLE: dict[str, Kind] = {
         _run("unpause", "Unpause", button="Unpause schedule"),
         _run(
             "approve", "Approve", Place("run.approve", "v"), expects="RunAsSeen", label="approve what waits in it",
-            help="Say yes to what of a run waits for a person.",
+            help="Approve what waits for a person in a run.",
         ),
         _alert(
             "ack", "Acknowledge", Place("alert.acknowledge", "a"), expects="NewSilence", label="acknowledge it for 1h",

@@ -15,7 +15,7 @@ from console.cli.options import Common, Writing, common_options, writing_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
 from console.cli.showing import show as show_answer
-from console.cli.whole_help import WholeHelp
+from console.cli.whole_help import WholeCommand, WholeHelp
 from console.cli.writing import act, action_health, action_lines
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.loop import run as run_loop
@@ -34,7 +34,7 @@ def action() -> None:
 
 @action.command("list")
 @common_options()
-@click.option("--open", "open_only", is_flag=True, help="Only those that have not ended.")
+@click.option("--open", "open_only", is_flag=True, help="Show only those that have not ended.")
 def list_(common: Common, open_only: bool) -> int:
     """Actions of this context, newest first."""
 
@@ -66,19 +66,19 @@ def show(common: Common, action_id: str) -> int:
 @common_options()
 @click.argument("action_id", metavar="[ID]", required=False)
 def watch(common: Common, action_id: str | None) -> int:
-    """Follow an action to its end; the open one where no ID is given. At --timeout: exit 8."""
+    """Follow an action to its end; without ID the open one. Exit 8 at --timeout."""
     return run_loop(_watch(common, action_id))
 
 
 _ORDERS: dict[OrderWord, str] = {
-    "pause": "Stop at the next safe point; judging goes on.",
-    "resume": "Go on with a paused action, or with one that nobody runs.",
-    "promote": "Skip the rest of the wait of the stage that it is in.",
-    "accept": "Take the missing evidence of a held stage for good.",
-    "abort": "End it: traffic that has moved goes back.",
-    "rollback": "Take it back, in one step.",
+    "pause": "Stop an action at its next safe point; judging goes on.",
+    "resume": "Go on with an action that is paused, or that nobody runs.",
+    "promote": "End the wait of the present stage now; its gates still judge.",
+    "accept": "Let a held stage pass without the evidence that is missing.",
+    "abort": "End an action: traffic that has moved goes back.",
+    "rollback": "Take an action back, in one step.",
     "takeover": "Start a new runner for an action that nobody runs.",
-    "abandon": "Close it as it is; nothing is moved.",
+    "abandon": "Close an action as it is; no traffic moves.",
 }
 
 
@@ -99,7 +99,7 @@ def _order_command(word: OrderWord, words: str) -> click.Command:
         return act(common, writing, request, panels=())
 
     order.__doc__ = words
-    return click.command(word)(order)
+    return click.command(word, cls=WholeCommand)(order)
 
 
 for _word, _words in _ORDERS.items():

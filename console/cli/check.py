@@ -14,6 +14,7 @@ from console.cli.check_budget import EXIT_UNKNOWN, Ending, within
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, patience_s
 from console.cli.showing import Answer, show
+from console.cli.whole_help import WholeCommand
 from console.config.selection import SANDBOX
 from console.errors import CommandError
 from console.loop import run as run_loop
@@ -47,7 +48,7 @@ class RangeType(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-@click.command()
+@click.command(cls=WholeCommand)
 @common_options(("nagios", "json", "jsonl", "junit", "prom"))
 @click.option("--list", "list_only", is_flag=True, help="The names that can be checked.")
 @click.option("--warning", type=RangeType(), metavar="RANGE", help="Warn where the first value of NAME is outside.")

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from console.ports.record import Port
 
 _FIRST: dict[str, tuple[str, str]] = {
-    "status": ("console.cli.status:status", "Every panel once."),
+    "status": ("console.cli.status:status", "Print every panel once."),
     "check": ("console.cli.check:check", "For monitoring: 0 ok, 1 warning, 2 critical, 3 unknown."),
-    "open": ("console.cli.open:open_", "One thing, by ref or URL: in the console; printed where there is no terminal."),
+    "open": ("console.cli.open:open_", "Open one thing, by ref or URL, in the console; without a terminal, print it."),
 }
 _LAST: dict[str, tuple[str, str]] = {
     "action": ("console.cli.action:action", "Actions:"),
-    "note": ("console.cli.note:note", "Write a sentence down in the audit."),
+    "note": ("console.cli.note:note", "Write a note into the audit."),
     "timeline": ("console.cli.timeline:timeline", "What changed: runs, switches, alerts, quality, notes, actions."),
-    "report": ("console.cli.report:report", "An incident, or what the next shift takes over, as Markdown."),
+    "report": ("console.cli.report:report", "Write an incident, or a handover to the next shift, as Markdown."),
     "audit": ("console.cli.audit:audit", "The audit:"),
     "context": ("console.cli.context:context", "Contexts of the config:"),
     "config": ("console.cli.config:config", "The config:"),
-    "doctor": ("console.cli.doctor:doctor", "What works: each backend, the journal, the state, the config."),
-    "plugins": ("console.cli.plugins:plugins", "The adapters that there are, and which package each came with."),
+    "doctor": ("console.cli.doctor:doctor", "Test what works: each backend, the journal, the state, the config."),
+    "plugins": ("console.cli.plugins:plugins", "List the adapters, and the package that each came with."),
     "completion": ("console.cli.completion:completion", "The completion script of a shell: bash, zsh, fish."),
     "schema": ("console.cli.schema:schema", "The JSON Schema of a document."),
     "sandbox": ("console.cli.sandbox:sandbox", "The embedded platform:"),
@@ -100,16 +100,18 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="teal", message="%(prog)s %(version)s")
-@click.option("-c", "--config", metavar="FILE", help="Config file.")
-@click.option("-C", "--context", metavar="NAME", help="Context of the config (TEAL_CONTEXT).")
-@click.option("--no-color", is_flag=True, help="No color (NO_COLOR too).")
-@click.option("--ascii", "ascii_only", is_flag=True, help="The console without box drawing and symbols.")
-@click.option("--mouse", is_flag=True, help="The console with the mouse.")
+@click.option("-c", "--config", metavar="FILE", help="The config file to read.")
+@click.option("-C", "--context", metavar="NAME", help="A context of the config; also TEAL_CONTEXT.")
+@click.option("--no-color", is_flag=True, help="Print without color; also NO_COLOR.")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw the console without box drawing and symbols.")
+@click.option("--mouse", is_flag=True, help="Let the console use the mouse.")
 @click.pass_context
 def teal(
     ctx: click.Context, config: str | None, context: str | None, no_color: bool, ascii_only: bool, mouse: bool
 ) -> None:
-    """A terminal operations console for data platforms. Alone it opens the console; with no terminal: `teal status`."""
+    """A terminal operations console for data platforms.
+
+    Without a command it opens the console, or prints `teal status` where there is no terminal."""
     must_not_be_empty(ctx)
     ctx.obj = {**(ctx.obj or {}), "config": config, "context": context, "no_color": no_color}
     if ctx.invoked_subcommand is not None:

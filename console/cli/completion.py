@@ -3,11 +3,13 @@
 import click
 from click.shell_completion import get_completion_class
 
+from console.cli.whole_help import WholeCommand
+
 PROGRAM = "teal"
 VARIABLE = "_TEAL_COMPLETE"
 
 
-@click.command()
+@click.command(cls=WholeCommand)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> int:
     """The script for SHELL. bash, zsh: eval "$(teal completion bash)"; fish: teal completion fish | source."""

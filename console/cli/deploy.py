@@ -96,9 +96,7 @@ def _lines(items: Sequence[Any], session: Session, *, named: bool) -> list[str]:
 @deploy.command()
 @common_options()
 @writing_options
-@click.option(
-    "--to", default="", metavar="COLOR", help="The color that gets the traffic; the other one where not given."
-)
+@click.option("--to", default="", metavar="COLOR", help="The color that gets the traffic; by default the other one.")
 @_strategy
 @click.argument("service")
 def flip(common: Common, writing: Writing, to: str, strategy: str, service: str) -> int:
@@ -117,13 +115,13 @@ def flip(common: Common, writing: Writing, to: str, strategy: str, service: str)
     "--to",
     default="",
     metavar="COLOR",
-    help="Where back is, if neither journal nor switch says it; of a controller with revisions, the number of one.",
+    help="The color to go back to, if neither journal nor switch says it; for a controller the number of a revision.",
 )
 @click.argument("service")
 def rollback(common: Common, writing: Writing, to: str, service: str) -> int:
     """Undo the last switch of SERVICE in one step. A second one changes nothing.
 
-    Where the journal can not be used it is done without: here and now, the records on stderr and in a file.
+    If the journal can not be used, it goes back at once without it, and keeps the records on stderr and in a file.
     """
 
     async def request(session: Session) -> Request:
@@ -135,10 +133,12 @@ def rollback(common: Common, writing: Writing, to: str, service: str) -> int:
 @deploy.command()
 @common_options()
 @writing_options
-@click.option("--for", "for_s", type=DURATION, metavar="S", help="How long, as 2h; without it until it is unfrozen.")
+@click.option(
+    "--for", "for_s", type=DURATION, metavar="S", help="How long, such as 2h; by default until it is unfrozen."
+)
 @click.argument("service")
 def freeze(common: Common, writing: Writing, for_s: float | None, service: str) -> int:
-    """Nothing new goes out on SERVICE; a rollback still does."""
+    """Refuse flips and releases of SERVICE; a rollback still goes."""
 
     async def request(session: Session) -> Request:
         return Request(kind="freeze", service=service, for_s=for_s)
@@ -152,7 +152,7 @@ def freeze(common: Common, writing: Writing, for_s: float | None, service: str) 
 @click.argument("service")
 @click.argument("version")
 def reject(common: Common, writing: Writing, service: str, version: str) -> int:
-    """VERSION of SERVICE is bad: a release of it is refused from now on."""
+    """Mark VERSION of SERVICE as bad: a release of it is refused from now on."""
 
     async def request(session: Session) -> Request:
         return Request(kind="reject", service=service, version=version)
@@ -163,7 +163,7 @@ def reject(common: Common, writing: Writing, service: str, version: str) -> int:
 @deploy.command()
 @common_options()
 @writing_options
-@click.option("--version", required=True, metavar="V", help="What gets onto the idle color.")
+@click.option("--version", required=True, metavar="V", help="The version that goes onto the idle color.")
 @_strategy
 @click.argument("service")
 def release(common: Common, writing: Writing, version: str, strategy: str, service: str) -> int:
@@ -182,7 +182,7 @@ def release(common: Common, writing: Writing, version: str, strategy: str, servi
 @click.option("--skip-step", is_flag=True, help="Skip the step that it is in, and its analysis.")
 @click.argument("service")
 def promote(common: Common, writing: Writing, full: bool, skip_step: bool, service: str) -> int:
-    """Of a service with a controller: go on from where it waits. What skips more than that needs --reason."""
+    """Let the controller of SERVICE go on from where it waits. To skip more than that takes --reason."""
     if full and skip_step:
         raise click.UsageError("--full skips each step: leave out --skip-step")
 
@@ -196,10 +196,10 @@ def promote(common: Common, writing: Writing, full: bool, skip_step: bool, servi
 @deploy.command()
 @common_options()
 @writing_options
-@click.option("--to", default="", metavar="COLOR", help="The color that is taken down; the idle one where not given.")
+@click.option("--to", default="", metavar="COLOR", help="The color to take down; by default the idle one.")
 @click.argument("service")
 def retire(common: Common, writing: Writing, to: str, service: str) -> int:
-    """Take the color of SERVICE down that has no traffic. A rollback must start it first then."""
+    """Take down the color of SERVICE that has no traffic. A rollback then has to start it first."""
 
     async def request(session: Session) -> Request:
         return Request(kind="retire", service=service, to=to)

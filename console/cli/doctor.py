@@ -8,6 +8,7 @@ from backends.models import worst
 from console.cli.options import Common, common_options
 from console.cli.reading import READ_TIMEOUT_S, say_sandbox
 from console.cli.showing import Answer, show
+from console.cli.whole_help import WholeCommand
 from console.config.lint import lint
 from console.config.selection import select
 from console.loop import run as run_loop
@@ -21,10 +22,10 @@ AS = "AWS AS"
 """Only where something reaches AWS: the detail stays last."""
 
 
-@click.command()
+@click.command(cls=WholeCommand)
 @common_options()
 def doctor(common: Common) -> int:
-    """What works, worst first: each entry, the journal, the state directory, the config. Exit 7 where none answers."""
+    """Test what works, worst first: each entry, journal, state directory, config. Exit 7 if none answers."""
     selection = select(common.config, common.context)
     say_sandbox(selection)
     seen = lint([selection.context], selection.problems)

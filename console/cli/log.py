@@ -22,6 +22,7 @@ from console.cli.nearest import close_to, distance_words, further, nearest, wind
 from console.cli.options import TIME, Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
+from console.cli.whole_help import WholeCommand
 from console.config.selection import Selection
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
@@ -43,7 +44,7 @@ MOST_LINES = 100_000  # of each source, where all are asked for
 COUNTS_EVERY_S = 5.0
 
 
-@click.command()
+@click.command(cls=WholeCommand)
 @common_options()
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines until stopped.")
 @click.option("--since", type=TIME, metavar="T", help="Not older than: 1h (ago), 14:02, or ISO 8601.")

@@ -12,6 +12,7 @@ from console.cli.reading import READ_TIMEOUT_S, chosen
 from console.cli.showing import Answer, show
 from console.cli.terminal import can_show_console
 from console.cli.things import shown
+from console.cli.whole_help import WholeCommand
 from console.loop import run as run_loop
 from console.ports.store import Snapshot
 from console.ports.table import port_of, readings
@@ -23,11 +24,11 @@ def _nameable() -> tuple[str, ...]:
     return tuple(name for name, reading in readings() if reading.single)
 
 
-@click.command("open")
+@click.command("open", cls=WholeCommand)
 @common_options()
 @click.argument("ref", metavar="REF|URL")
 def open_(common: Common, ref: str) -> int:
-    """The console, opened on a run, dataset, alert, service or check. With no terminal, or with -o json: it is printed.
+    """Open a run, dataset, alert, service or check in the console. Without a terminal, or with -o json, print it.
 
     URL is that of a page which the source of the thing links: of a run, an alert's runbook or its rule.
     """

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import click
@@ -9,6 +10,7 @@ from msgspec import Struct
 
 from backends.settings import LONGEST_S, Duration
 from console.cli.empty_values import must_not_be_empty
+from console.cli.whole_help import ChangeOption, CommonOption
 from console.errors import EXIT_USAGE, CommandError
 from console.typed_times import FORMS, TypedTime
 
@@ -99,25 +101,30 @@ class TimeType(click.ParamType[Any]):
 TIME = TimeType()
 
 
+_common_option = partial(click.option, cls=CommonOption)
+_change_option = partial(click.option, cls=ChangeOption)
+
+
 def common_options(outputs: tuple[str, ...] = READ_OUTPUTS) -> Callable[[Command], Command]:
     """The options of every command; the command gets them as its first argument, a `Common`."""
 
     def decorate(command: Command) -> Command:
         options = [
-            click.option("-c", "--config", metavar="FILE", help="Config file."),
-            click.option("-C", "--context", metavar="NAME", help="Context of the config (TEAL_CONTEXT)."),
-            click.option("-o", "--output", type=click.Choice(outputs), default=outputs[0], show_default=True),
-            click.option("--fields", metavar="A,B", help="Only these fields."),
-            click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most N items; 0 for all."),
-            click.option(
-                "-w", "--watch", type=DURATION, is_flag=False, flag_value="2", metavar="[S]", help="Again every S."
+            _common_option("-c", "--config", metavar="FILE", help="The config file to read."),
+            _common_option("-C", "--context", metavar="NAME", help="A context of the config; also TEAL_CONTEXT."),
+            _common_option("-o", "--output", type=click.Choice(outputs), default=outputs[0], show_default=True),
+            _common_option("--fields", metavar="A,B", help="Print only these fields."),
+            _common_option("--limit", type=click.IntRange(min=0), metavar="N", help="Print at most N items; 0: all."),
+            _common_option(
+                "-w", "--watch", type=DURATION, is_flag=False, flag_value="2", metavar="[S]",
+                help="Print again every S, 2 s by default.",
             ),
-            click.option("--no-color", is_flag=True, help="No color (NO_COLOR too)."),
-            click.option("--timeout", type=PATIENCE, metavar="S", help="Total time for it."),
-            click.option("--strict", is_flag=True, help="Exit 7 where any source did not answer."),
-            click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors."),
-            click.option("-v", "--verbose", count=True, help="More on stderr."),
-        ]
+            _common_option("--no-color", is_flag=True, help="Print without color; also NO_COLOR."),
+            _common_option("--timeout", type=PATIENCE, metavar="S", help="The deadline: S for all of it."),
+            _common_option("--strict", is_flag=True, help="Exit 7 if any source did not answer."),
+            _common_option("-q", "--quiet", is_flag=True, help="Print only errors on stderr."),
+            _common_option("-v", "--verbose", count=True, help="Print more on stderr."),
+        ]  # fmt: skip
         return _with_options(command, options, "common", _common)
 
     return decorate
@@ -126,16 +133,16 @@ def common_options(outputs: tuple[str, ...] = READ_OUTPUTS) -> Callable[[Command
 def writing_options(command: Command) -> Command:
     """The options of every command that changes something, as the argument `writing`."""
     options = [
-        click.option("--dry-run", is_flag=True, help="Print the plan and its hash; change nothing."),
-        click.option("--plan-hash", default="", metavar="H", help="Only this plan."),
-        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
-        click.option("--confirm", default="", metavar="CONTEXT", help="The context's name, for a protected one."),
-        click.option("--reason", default="", metavar="TEXT", help="Why; kept in the audit."),
-        click.option("--override", multiple=True, metavar="GUARD", help="Go past this finding; needs a reason."),
-        click.option("--detach", is_flag=True, help="Return once the runner has it (exit 8)."),
-        click.option("--foreground", is_flag=True, help="Run it in this process (containers, CI)."),
-        click.option("--idempotency-key", default="", metavar="K", help="The same key acts once."),
-        click.option("--wait-timeout", type=DURATION, metavar="S", help="Watch at most this long (exit 8)."),
+        _change_option("--dry-run", is_flag=True, help="Print the plan and its hash; change nothing."),
+        _change_option("--plan-hash", default="", metavar="H", help="Go on only if the plan has this hash."),
+        _change_option("-y", "--yes", is_flag=True, help="Do not ask for confirmation."),
+        _change_option("--confirm", default="", metavar="CONTEXT", help="The name of a protected context, typed out."),
+        _change_option("--reason", default="", metavar="TEXT", help="Why; the audit keeps it."),
+        _change_option("--override", multiple=True, metavar="GUARD", help="Go past this finding; needs --reason."),
+        _change_option("--detach", is_flag=True, help="Return once the runner has it (exit 8)."),
+        _change_option("--foreground", is_flag=True, help="Run it in this process, as in a container or CI."),
+        _change_option("--idempotency-key", default="", metavar="K", help="Act only once for this key."),
+        _change_option("--wait-timeout", type=DURATION, metavar="S", help="Watch for S, then return (exit 8)."),
     ]
     return _with_options(command, options, "writing", _writing)
 

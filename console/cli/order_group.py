@@ -8,7 +8,7 @@ import click
 from actions.kinds import OrderPort, commands_of
 from backends.models import Panel
 from console.cli.options import Common, Writing, common_options, writing_options
-from console.cli.whole_help import WholeHelp
+from console.cli.whole_help import WholeCommand, WholeHelp
 from console.cli.writing import RequestMaker, act
 
 RequestOn = Callable[[Common, str, str], RequestMaker]
@@ -38,7 +38,7 @@ class OrderGroup(WholeHelp):
         if own is not None or kind is None:
             return own
 
-        @click.command(cmd_name, help=kind.help)
+        @click.command(cmd_name, cls=WholeCommand, help=kind.help)
         @common_options()
         @writing_options
         @click.argument("name", metavar=self._metavar)

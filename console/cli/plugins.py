@@ -10,6 +10,7 @@ from backends.registry import Offer, offers, offers_of
 from backends.text import clean
 from console.cli.options import Common, common_options
 from console.cli.showing import Answer, show
+from console.cli.whole_help import WholeCommand
 from console.ports.table import PORTS
 from console.printing.output import document, table
 from console.version import __version__
@@ -31,10 +32,10 @@ class Plugin(msgspec.Struct, frozen=True):
     problem: str | None
 
 
-@click.command()
+@click.command(cls=WholeCommand)
 @common_options()
 def plugins(common: Common) -> int:
-    """The adapters that this installation has, and which package each came with."""
+    """List the adapters that this installation has, and the package that each came with."""
     found = sorted(map(_looked_at, offers()), key=lambda each: (each.problem is None, each.port, each.type))
     health: Any = "warning" if any(each.problem for each in found) else "ok"
     listed = document("plugins", found, context=None, limit=common.limit, health=health)

@@ -18,6 +18,7 @@ from console.cli.options import TIME, Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.timeline import PANELS
+from console.cli.whole_help import WholeCommand
 from console.errors import EXIT_USAGE, CommandError
 from console.ports.pipelines import PIPELINES
 from console.ports.store import Snapshot, SourceError, SourceKey
@@ -46,7 +47,7 @@ class Report(Struct, frozen=True, kw_only=True):
     dora: Sequence[Dora] = ()
 
 
-@click.command()
+@click.command(cls=WholeCommand)
 @common_options()
 @click.option("--since", type=TIME, metavar="T", help="How far back, or from when.  [default: 2h; 30d with --dora]")
 @click.option("--until", type=TIME, metavar="T", help="Up to when.  [default: now]")
@@ -55,7 +56,7 @@ class Report(Struct, frozen=True, kw_only=True):
 )
 @click.option("--dora", "for_dora", is_flag=True, help="How often, how fast, how many failed, how fast they were back.")
 def report(common: Common, since: TypedTime | None, until: TypedTime | None, for_handover: bool, for_dora: bool) -> int:
-    """An incident report as Markdown: timeline, evidence, actions with their reasons."""
+    """Write an incident report as Markdown: timeline, evidence, actions with their reasons."""
     if for_dora and for_handover:
         raise CommandError(EXIT_USAGE, "usage", "either --handover or --dora", fix="teal report --dora")
     if for_dora:

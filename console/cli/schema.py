@@ -14,6 +14,7 @@ from console.cli.report import Report
 from console.cli.sandbox import Said
 from console.cli.things import documents_of
 from console.cli.timeline import Change
+from console.cli.whole_help import WholeCommand
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.ports.table import PORTS, readings
 from console.printing.diagnosis import Diagnosis
@@ -60,7 +61,7 @@ def kinds() -> tuple[str, ...]:
     return ("status", *items())
 
 
-@click.command()
+@click.command(cls=WholeCommand)
 @click.argument("kind", required=False)
 def schema(kind: str | None) -> int:
     """The JSON Schema of a KIND of document; without one, the names of all kinds."""

@@ -12,6 +12,7 @@ from console import moment
 from console.cli.options import Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
+from console.cli.whole_help import WholeCommand
 from console.cli.writing import action_health
 from console.ports.derive import merged_lines
 from console.ports.record import Reading
@@ -28,10 +29,10 @@ LOG_LINES = 10
 WHY_CHARS = 160
 
 
-@click.command()
+@click.command(cls=WholeCommand)
 @common_options()
 def status(common: Common) -> int:
-    """Every panel once. Alone, with no config, it starts the sandbox."""
+    """Print every panel once. Without a config it starts the sandbox."""
 
     async def answer(session: Session) -> Answer:
         acting = await session.open_actions()

@@ -9,6 +9,7 @@ from backends.models import Panel
 from console.cli.options import TIME, Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
+from console.cli.whole_help import WholeCommand
 from console.printing.output import document
 from console.session import Session
 from console.typed_times import TypedTime
@@ -68,7 +69,7 @@ def _sign(change: Change) -> str:
     return sign_of(change.kind, change.health, going_on=change.going_on)
 
 
-@click.command()
+@click.command(cls=WholeCommand)
 @common_options()
 @click.option("--since", type=TIME, default="1h", show_default=True, metavar="T", help="How far back, or from when.")
 @click.option("--until", type=TIME, metavar="T", help="Up to when.  [default: now]")
