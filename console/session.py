@@ -32,6 +32,7 @@ from console.ports.pipelines import PIPELINES
 from console.ports.store import Snapshot, SourceKey, Store
 from console.ports.table import reading_of, readings
 from console.reading.adapters import Adapters
+from console.reading.due import LEAST_S, Due
 from console.reading.feeds import DEADLINE_S, Feed, Source, read_all
 from console.reading.log_feed import LogFeed
 from console.reading.remembering import Remembering
@@ -53,7 +54,6 @@ FOLLOWED_LINES = 2000  # so many of each log source are there at first when they
 # The first reads import what their adapters need, and that would keep the screen from showing the kept data.
 KEPT_DATA_FIRST_S = 0.1
 TITLE_CHARS = 60
-LAST_READ_S = 0.5
 
 ReadLogs = Callable[["Logs"], Awaitable[list[LogEntry]]]
 
@@ -134,6 +134,7 @@ class Session:
         self.armed = not self._config.protected
         self.since = since
         self.until = until
+        self.due = Due()
         self._read_logs = read_logs
         self.store = Store()
         panels = tuple(name for name, _ in readings()) if panels is None else panels
@@ -194,7 +195,7 @@ class Session:
         in_time = await read_all(feeds, deadline_s=deadline_s, patient=patient)
         if look:
             await self.memory.look()
-        left_s = None if deadline_s is None else max(LAST_READ_S, deadline_s - (time.monotonic() - began))
+        left_s = None if deadline_s is None else max(LEAST_S, deadline_s - (time.monotonic() - began))
         return await read_all([last] if last is not None else [], deadline_s=left_s) and in_time
 
     def refresh(self, panel: Panel | None = None) -> None:
@@ -229,7 +230,8 @@ class Session:
         """`run` beside the last good one of its pipeline; why not, where nobody can say."""
         from console.reading.comparison import beside_good
 
-        return await beside_good(lambda: self.adapters.of(PIPELINES, run.backend), self.memory, run, tasks)
+        pipelines = lambda: self.adapters.of(PIPELINES, run.backend)  # noqa: E731
+        return await beside_good(pipelines, self.memory, run, tasks, self.due.left_s())
 
     def impact(self, ref: str) -> list[str]:
         """Who is downstream of what `ref` names, one line each, from the links of the config and the scores."""

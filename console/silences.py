@@ -31,8 +31,9 @@ async def silences_of(session: Session, name: str, *, hiding: str | None = None)
     entry = session.adapters.entry("alerts", name)
     key = SourceKey("alerts", name)
     try:
-        with collected() as lost:
-            items = await silencer(session.adapters, name).silences(hiding=hiding)
+        async with session.due.kept():
+            with collected() as lost:
+                items = await silencer(session.adapters, name).silences(hiding=hiding)
     except BackendError as error:
         return Snapshot(key=key, type=entry.type, error=SourceError.of(error))
     parts = tuple(map(SourceError.of, lost))

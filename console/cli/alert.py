@@ -193,7 +193,8 @@ async def _hiding(session: Session, alert: Alert) -> list[str]:
         return []
     zone = session.context.zone
     try:
-        found = await silencer(session.adapters, alert.backend).silences(hiding=alert.fingerprint)
+        async with session.due.kept():
+            found = await silencer(session.adapters, alert.backend).silences(hiding=alert.fingerprint)
     except BackendError as error:
         return [f"silence     not known: {error.message}"]
     plain = [silence for silence in found if not silence.is_ack]

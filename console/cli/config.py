@@ -32,10 +32,13 @@ from console.ports.store import Snapshot
 from console.printing.diagnosis import asked
 from console.printing.output import document, print_json
 from console.reading.asking import unknown_names
+from console.reading.due import Due
+from console.reading.feeds import DEADLINE_S
 from console.session import Session, opened
 from console.streams import say
 
 Level = Literal["error", "warning"]
+SILENT = "no answer in"
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -103,10 +106,12 @@ def validate(common: Common, offline: bool) -> int:
     findings = [_finding(problem) for problem in said]
     if not offline:
         texts: dict[Path, ConfigText] = {}
+        due = Due()
+        due.begin(common.timeout_s)
         for context in contexts:
             named = "" if context.name == loaded.default_context else context.name
             work_on(config=common.config or "", context=named)
-            findings += run_loop(_ask(loaded, context, said, texts))
+            findings += run_loop(_ask(loaded, context, said, texts, due))
     findings.sort(key=lambda finding: (finding.level, finding.file, finding.line or 0))
     shown = document("config.validate", findings, context=common.context, health=_health(findings))
     show(common, Answer(shown, lambda: [_line(finding) for finding in findings] or [f"{loaded.path}: ok"]))
@@ -171,7 +176,7 @@ def _keymap_problems(loaded: Config) -> list[Problem]:
 
 
 async def _ask(
-    loaded: Config, context: Context, said: Sequence[Problem], texts: dict[Path, ConfigText]
+    loaded: Config, context: Context, said: Sequence[Problem], texts: dict[Path, ConfigText], due: Due
 ) -> list[Finding]:
     """What is found by asking each entry, without what was said of the config already."""
     if any(problem.level == "error" for problem in fatal_problems(loaded, context)):
@@ -182,7 +187,7 @@ async def _ask(
         return []  # said already
     strange: list[Finding] = []
     async with opened(session):
-        snapshots = await asked(session.adapters)
+        snapshots = await asked(session.adapters, deadline_s=min(due.left_s() or DEADLINE_S, DEADLINE_S))
         found = [
             (context.entry(snapshot.key.panel, snapshot.key.name), each)
             for snapshot in snapshots for each in _found(snapshot)
@@ -190,9 +195,14 @@ async def _ask(
         for entry in context.entries["deployments"]:
             # One that does not answer is told of above.
             with contextlib.suppress(BackendError):
-                for wrong in await unjudged(await session.orders.targets.switch(entry.name)):
-                    found.append((entry, _as_error(wrong)))
-        for kind, name in await unknown_names(session.adapters, snapshots):
+                async with due.kept():
+                    for wrong in await unjudged(await session.orders.targets.switch(entry.name)):
+                        found.append((entry, _as_error(wrong)))
+        unknown: list[tuple[str, str]] = []
+        with contextlib.suppress(BackendError):
+            async with due.kept():
+                unknown = await unknown_names(session.adapters, snapshots)
+        for kind, name in unknown:
             words, fix = f'no source has the {kind} "{clean(name, 100)}"', "correct it, unless it is still to come"
             strange.append(_finding(look.problem(("links", "rows"), words, fix, warning=True)))
     told = [(entry, each) for entry, each in found if entry is not None and not entry.problem]
@@ -202,7 +212,8 @@ async def _ask(
         place = look.of(entry, (), "").path
         mistaken = any(problem.path.startswith(place) and problem.level == "error" for problem in said)
         if not (mistaken and error.kind == "config") and not any(words in error.message for words in known):
-            known.add(error.message)  # one mistake, however many entries it stops
+            if not error.message.startswith(SILENT):  # which one it is, those words do not say
+                known.add(error.message)  # one mistake, however many entries it stops
             problem = look.of(entry, (), error.message, "" if error.fix == RUN_VALIDATE else error.fix)
             path = f"contexts.{context.name}.{entry.port}.{entry.name}"
             findings.append(replace(_finding(problem), path=path, level=level, kind=error.kind))
@@ -214,7 +225,7 @@ def _found(snapshot: Snapshot) -> Iterator[tuple[Level, BackendError]]:
     if snapshot.error is not None:
         yield "error", BackendError(snapshot.error.kind, snapshot.error.message, fix=snapshot.error.fix)
     elif snapshot.fetched_at is None:
-        yield "error", BackendError("timeout", "no answer in time")
+        yield "error", BackendError("timeout", f"{SILENT} time")
     for item in snapshot.items:
         if isinstance(item, SystemFinding):
             yield _as_error(item)

@@ -13,6 +13,7 @@ from console.errors import EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
 from console.orders import PATIENCE_S
 from console.printing.output import reading_exit_code
+from console.reading.due import LEAST_S
 from console.session import ReadLogs, Session, last_lines, opened
 from console.streams import say
 from console.typed_times import FORMS, TypedTime
@@ -83,8 +84,10 @@ async def _read(common: Common, session: Session, answer: Callable[[Session], Aw
     async with opened(session):
         while True:
             own = common.timeout_s is None
+            session.due.begin(common.timeout_s)
             in_time = await session.read(deadline_s=common.timeout_s or READ_TIMEOUT_S, patient=own)
-            found = await answer(session)
+            async with session.due.kept(more_s=LEAST_S):
+                found = await answer(session)
             show(common, found, sandbox=session.context.sandbox)
             if common.watch_s is None:
                 break

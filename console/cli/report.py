@@ -153,7 +153,8 @@ async def _pipelines(session: Session) -> list[Snapshot]:
     async def one(name: str, kind: str) -> Snapshot:
         key = SourceKey("pipelines", name)
         try:
-            items = await session.adapters.of(PIPELINES, name).pipelines()
+            async with session.due.kept():
+                items = await session.adapters.of(PIPELINES, name).pipelines()
         except BackendError as error:
             return Snapshot(key=key, type=kind, error=SourceError.of(error))
         return Snapshot(key=key, type=kind, items=tuple(items), fetched_at=moment.utc_now())

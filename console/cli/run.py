@@ -162,7 +162,8 @@ async def shown_run(session: Session, found: PipelineRun) -> Answer:
     log: list[LogEntry] = []
     failed = next((task for task in tasks if task.state == "failed"), None)
     with contextlib.suppress(BackendError):  # the hint is worse without its log, and the run is shown all the same
-        log = await pipelines.task_log(found.pipeline, found.run_id, failed.task) if failed is not None else []
+        async with session.due.kept():
+            log = await pipelines.task_log(found.pipeline, found.run_id, failed.task) if failed is not None else []
     hint = session.triage(found, tasks, log)
     approvals = await pipelines.approvals(found.pipeline, found.run_id) if found.state == "waiting" else []
     beside = await session.compared(found, tasks)

@@ -129,11 +129,12 @@ async def compared(
 
 
 async def beside_good(
-    pipelines: Callable[[], Pipelines], memory: Remembering, run: PipelineRun, tasks: Sequence[TaskRun]
-) -> Comparison:
-    """As `compared`; where nobody can say in time, why."""
+    pipelines: Callable[[], Pipelines], memory: Remembering, run: PipelineRun, tasks: Sequence[TaskRun],
+    left_s: float | None = None,
+) -> Comparison:  # fmt: skip
+    """As `compared`; where nobody can say in time, why. `left_s`: its command has no more time than that."""
     try:
-        async with asyncio.timeout(COMPARING_S):
+        async with asyncio.timeout(COMPARING_S if left_s is None else min(left_s, COMPARING_S)):
             now = moment.utc_now()
             wrong = (await memory.episodes(now - KEPT, now)).episodes
             bad = {episode.ref for episode in wrong if episode.kind == "run"}
