@@ -27,18 +27,29 @@ _IGNORED = (
     rb"|\xef\xb8[\x80-\x8f]|\xef\xbb\xbf|\xef\xbe\xa0"
 )
 """White space, and what Unicode calls default-ignorable, in UTF-8."""
+_ESCAPES = (
+    rb"(?s)\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|\xc2\x9c|$)|\x1b[ -/]*[0-~]|\xc2\x9b[0-?]*[ -/]*[@-~]"
+)
+"""What a terminal draws nothing of, and `clean` takes away: what stood around it is one word then."""
 _CODED = (
     rb"%[0-9A-Fa-f]{2}|&#[0-9]{1,7};?|&#[xX][0-9A-Fa-f]{1,6};?|&[A-Za-z][A-Za-z0-9]{1,30};"
-    rb"|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\[nrt\"'/\\]"
+    rb"|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\[0-3][0-7]{2}|\\[nrt\"'/\\]"
 )
 _BASE64 = rb"[A-Za-z0-9+/_-]{12,}"
 _HEX = rb"[0-9A-Fa-f]{12,}"
+_PAIRS = rb"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5,}"
 
 
 def spans(text: bytes, secrets: Iterable[bytes], depth: int = _DEPTH) -> list[Span]:
     """Where in `text` (UTF-8) one of `secrets` stands, in whatever layers of writing; any order, may overlap."""
     needles = [needle for secret in dict.fromkeys(secrets) for needle in _needles(secret)]
-    return list(_spans(text, needles, depth)) if needles else []
+    if not needles:
+        return []
+    found = list(_spans(text, needles, depth))
+    shown, marks = _taken_off(text, _ESCAPES)
+    if len(shown) != len(text):
+        found += [(marks.place(start), marks.end_of(end - 1)) for start, end in _spans(shown, needles, depth)]
+    return found
 
 
 def _spans(text: bytes, needles: list[Needle], depth: int) -> Iterator[Span]:
@@ -107,6 +118,8 @@ def _plain(written: bytes) -> bytes:
         return b""
     if second == b"u":
         return chr(int(written[2:], 16)).encode("utf-8", "surrogatepass")
+    if second.isdigit():
+        return bytes([int(written[1:], 8)])
     return bytes([int(written[2:], 16)]) if second == b"x" else second
 
 
@@ -122,8 +135,11 @@ def _needles(secret: bytes) -> tuple[Needle, ...]:
 
 def _folded(secret: bytes) -> tuple[bytes, ...]:
     """Of a secret that is no word which a text may say in its own letters."""
-    small = secret.lower()
-    return () if secret.isalpha() and len(secret) <= _MAX_WORD_BYTES else tuple(dict.fromkeys((small, small[::-1])))
+    if secret.isalpha() and len(secret) <= _MAX_WORD_BYTES:
+        return ()
+    letters = secret.decode("utf-8", "surrogateescape")
+    written = (case for way in (letters, letters[::-1]) for case in (way, way.lower(), way.upper()))
+    return tuple(dict.fromkeys(each.encode("utf-8", "surrogateescape").lower() for each in written))
 
 
 def _enough(secret: bytes) -> int:
@@ -163,6 +179,9 @@ def _inside(text: bytes, needles: list[Needle], depth: int) -> Iterator[Span]:
             digits = text[start : start + (run.end() - start) // 2 * 2]
             for first, end in _spans(bytes.fromhex(digits.decode()), needles, depth - 1):
                 yield start + 2 * first, start + 2 * end
+    for run in re.finditer(_PAIRS, text):
+        for first, end in _spans(bytes.fromhex(re.sub(rb"[:-]", b"", run[0]).decode()), needles, depth - 1):
+            yield run.start() + 3 * first, run.start() + 3 * end - 1
 
 
 def _of_base64(run: bytes) -> bytes:

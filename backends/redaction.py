@@ -35,6 +35,7 @@ SECRET_NAME = (
 )
 """The one list for the names of headers, parameters, variables and options that hold a secret."""
 _CONNINFO_PASSWORD = r"(?i)(?:^|\s)password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)"
+_CUT = rf"{ELLIPSIS}|\.\.\."  # of ours, and as others mark it
 _AS_GO = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}  # its JSON, made for HTML
 
 _URL_TOKEN = r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z]).{8,}|(?=.*\d).{16,}"
@@ -92,7 +93,7 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     for form in sorted(forms, key=len, reverse=True):
         if form in text:
             text = text.replace(form, STARS)
-        elif ELLIPSIS in text and form[:MIN_CHARS] in text:
+        elif form[:MIN_CHARS] in text and re.search(_CUT, text):
             text = _without_beginning(text, form)
     return _without_encoded(text, [secret for secret in wanted if not _is_word(secret)]) if wanted else text
 
@@ -246,7 +247,7 @@ def _forms(secret: str) -> frozenset[str]:
 
 def _without_beginning(text: str, form: str) -> str:
     """`text` without what a cut, marked by an ellipsis, left of `form`."""
-    for end in [found.start() for found in re.finditer(ELLIPSIS, text)][::-1]:
+    for end in [found.start() for found in re.finditer(_CUT, text)][::-1]:
         for length in range(min(len(form) - 1, end), MIN_CHARS - 1, -1):
             if text.startswith(form[:length], end - length):
                 text = text[: end - length] + STARS + text[end:]

@@ -76,6 +76,8 @@ def test_letters_of_another_case_and_another_direction_hide_no_secret(form: Call
         said = redacted(f"you sent {form(secret)}, which is wrong", (secret,))
         assert leaks(said, form(secret)) == []
         assert (said[:9], said[-16:]) == ("you sent ", ", which is wrong")
+    umlaut = "gr\u00fc\u00dfe9Sch\u00f6n"
+    assert redacted(f"{umlaut.upper()} {umlaut[::-1]}", (umlaut,)) == "*** ***"
     assert redacted("production is down", ("Production",)) == "production is down", "a word of ours"
 
 
@@ -86,6 +88,12 @@ def test_what_a_cut_leaves_of_a_secret_goes_too(before: int) -> None:
     assert leaks(error.message, PLAIN) == []
     cut_first = BackendError("auth", ("x" * before + PLAIN)[:199] + "…", fix=("y" * before + PLAIN)[:199] + "…")
     assert [leak for leak in leaks(cut_first.message + cut_first.fix, PLAIN) if leak != PLAIN[:6]] == []
+
+
+@pytest.mark.parametrize("mark", ["\u2026", "..."])
+def test_what_somebody_else_has_cut_goes_too(mark: str) -> None:
+    learn(PLAIN)
+    assert redacted(f"bad token {PLAIN[:8]}{mark}") == f"bad token ***{mark}"
 
 
 @pytest.mark.parametrize(
