@@ -15,6 +15,7 @@ from backends.deployments.haproxy.state import variable_of
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build
+from tests.chaos.asking import ask
 from tests.chaos.harness import Bench
 from tests.chaos.relay import Relay
 from tests.live.haproxy import Haproxy, haproxy
@@ -305,7 +306,8 @@ class NginxBench:
     async def weights(self) -> dict[str, int]:
         """What the process says that runs."""
         url = f"http://127.0.0.1:{self._server.stamp_port}/__color"
-        told = (await asyncio.to_thread(run, ["curl", "-s", url])).split(" ", 1)[0]
+        _, said = await ask(url)
+        told = said.decode().split(" ", 1)[0]
         return {color: 100 if color == told else 0 if told in COLORS else 50 for color in COLORS}
 
 

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC
 from pathlib import Path
 from typing import Protocol, Self
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +26,7 @@ from actions.targets import Targets
 from actions.who import current_actor
 from backends.ports import Closable
 from console.runners import JOURNAL_VARIABLE
+from tests.chaos.asking import ask
 from tests.chaos.doomed import DESCRIBED
 from tests.chaos.relay import Relay
 from tests.warm import ROOT, Job, Process, start
@@ -34,6 +34,8 @@ from tests.warm import ROOT, Job, Process, start
 ROUND_S = 240.0
 """That it ends at all; what is promised in seconds is held to them."""
 LOAD_PER_S = 20.0
+"""Where an answer takes no time. A client asks again after it has one, so the load makes no late machine later."""
+CLIENTS = 2
 RESCUES: tuple[OrderWord, ...] = ("resume", "takeover", "rollback", "abort")
 YES = Consent(confirmed=True, reason="chaos")
 
@@ -92,11 +94,11 @@ class Outcome(Struct, frozen=True):
 
 
 class Load:
-    """Steady requests, each on a connection of its own. `lost_at`: from when till when each that was lost
+    """Steady requests of `CLIENTS`, each on a connection of its own. `lost_at`: from when till when each that was lost
     was on its way."""
 
     def __init__(self, url: str) -> None:
-        self._url = urlsplit(url)
+        self._url = url
         self.asked, self.lost, self.lost_at = 0, list[str](), list[tuple[float, float]]()
 
     @contextlib.asynccontextmanager
@@ -110,34 +112,26 @@ class Load:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            while True:
-                group.create_task(self._ask())
-                await asyncio.sleep(1 / LOAD_PER_S)
+            for each in range(CLIENTS):
+                group.create_task(self._client(each / LOAD_PER_S))
+
+    async def _client(self, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        while True:
+            await self._ask()
+            await asyncio.sleep(CLIENTS / LOAD_PER_S)
 
     async def _ask(self) -> None:
         began = time.monotonic()
         try:
             async with asyncio.timeout(60):
-                first = await self._answer()
+                first, _ = await ask(self._url)
         except (OSError, TimeoutError) as error:
             first = f"{type(error).__name__}: {error}"
         self.asked += 1
         if " 200" not in first:
             self.lost.append(first)
             self.lost_at.append((began, time.monotonic()))
-
-    async def _answer(self) -> str:
-        reader, writer = await asyncio.open_connection(self._url.hostname, self._url.port)
-        try:
-            path = self._url.path or "/"
-            writer.write(f"GET {path} HTTP/1.1\r\nhost: {self._url.netloc}\r\nconnection: close\r\n\r\n".encode())
-            first = (await reader.readline()).decode("latin-1").strip()
-            await reader.read()
-            return first
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
 
 class Chaos:
@@ -153,6 +147,7 @@ class Chaos:
         self.gate = Gate(Policy(context="chaos", zone=UTC), self.journal, bench.targets, actor, self.launch)
         self._fatal: int | str = 0
         self._doomed: Process | None = None
+        self._launched: list[Process] = []
 
     async def aclose(self) -> None:
         """Close the journal."""
@@ -231,10 +226,15 @@ class Chaos:
         return await self.ended(action)
 
     async def ended(self, action: Action) -> Action:
-        """As it is once nobody goes on with it."""
-        async for seen in self.gate.watch(str(action.id)):
-            action = seen
-        return action
+        """As it is once nobody goes on with it. A runner that was launched and begins late is somebody, too: who looks
+        at the journal alone takes it for gone after some seconds."""
+        while True:
+            async for seen in self.gate.watch(str(action.id)):
+                action = seen
+            late = [runner for runner in self._launched if not runner.is_over()]
+            if not action.open or not late:
+                return action
+            await late[0].wait()
 
     async def stopped(self, request: Request, instant: str, ttl_s: float) -> tuple[Action, Process]:
         """An action whose runner has a lease of `ttl_s` and stopped itself at `instant`."""
@@ -263,7 +263,8 @@ class Chaos:
     async def launch(self, action_id: str, digest: str) -> None:
         """Start a runner that lives."""
         await self._described()
-        await self._runner(action_id, digest, "0", os.devnull)
+        self._launched = [runner for runner in self._launched if not runner.is_over()]
+        self._launched.append(await self._runner(action_id, digest, "0", os.devnull))
 
     async def _runner(self, *arguments: str) -> Process:
         environment = {**os.environ, JOURNAL_VARIABLE: self._location.url, "PYTHONPATH": str(ROOT)}

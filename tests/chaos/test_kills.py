@@ -80,9 +80,19 @@ async def test_of_three_runners_one_runs(tmp_path: Path) -> None:
 
         action = await chaos.gate.submit(await chaos.gate.plan(RELEASE), YES, launch=thrice)
         async with asyncio.timeout(120):
-            async for seen in chaos.gate.watch(str(action.id)):
-                action = seen
+            action = await chaos.ended(action)
         assert (action.status, await bench.weights()) == ("succeeded", {"blue": 0, "green": 100})
         records = await chaos.gate.audit_records()
         assert [record.fence for record in records if record.kind in ("lock", "takeover")] == [1]
+        await chaos.aclose()
+
+
+async def test_a_runner_that_begins_late_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actions.orphans.STARTS_WITHIN_S", 0.0)
+    monkeypatch.setattr("actions.gate.ORPHAN_AFTER_S", 0.0)
+    async with file_bench(tmp_path) as bench:
+        chaos = Chaos(bench, tmp_path / "journal")
+        await bench.reset()
+        action = await chaos.gate.submit(await chaos.gate.plan(Request(kind="flip", service="analytics")), YES)
+        assert (await chaos.ended(action)).status == "succeeded"
         await chaos.aclose()
