@@ -94,15 +94,23 @@ def refuse_older_fence(where: str, found: SwitchState, stamp: str, fence: int, j
 def armed_by_hand(found: SwitchState) -> bool:
     """Whether somebody's edit hides where the file leads, and a reload puts that in force: not a file that is as it was
     written."""
-    return bool(found.edited) and not found.weights and _OTHER_CONFIG not in found.edited
+    return bool(found.edited) and not found.weights and not _of_other_config(found)
 
 
 def edit_finding(path: Path, found: SwitchState) -> Finding:
-    """That a write drops what somebody changed in the file."""
-    text = f"{path}: {found.edited}: what was changed there is dropped by this write"
-    return Finding(
-        level="warning", code="changed-since", text=text, fix="see who changed it, and put it into the config"
-    )
+    """What a write drops: what somebody changed in the file, or what it has of an older config."""
+    if _of_other_config(found):
+        text = f"{path}: {found.edited}: this write makes it as the config says now"
+        fix = "see that the config sends traffic where it shall go"
+    else:
+        text = f"{path}: {found.edited}: what was changed there is dropped by this write"
+        fix = "see who changed it, and put it into the config"
+    return Finding(level="warning", code="changed-since", text=text, fix=fix)
+
+
+def _of_other_config(found: SwitchState) -> bool:
+    """Whether it is as it was written, by an entry that was changed since."""
+    return _OTHER_CONFIG in found.edited
 
 
 class JsonForm:

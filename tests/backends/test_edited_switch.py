@@ -95,7 +95,11 @@ async def test_a_file_that_an_older_config_wrote_is_not_called_live(service: Two
     found = await moved.observe()
     assert (found.live, "written before its entry in the config was changed" in found.detail) == ("unknown", True)
     assert (await moved.deployment()).live == "unknown"
-    # The way back goes over it, and writes what the config says now.
+    # Nobody changed that file: the way back goes over it, and writes what the config says now.
+    (told,) = await moved.preflight(replace(found, over=True), BLUE)
+    assert (told.code, told.level) == ("changed-since", "warning")
+    assert told.text.endswith("says now: this write makes it as the config says now")
+    assert ("dropped" in told.text, "who changed it" in told.fix) == (False, False)
     after = await moved.shift(replace(found, over=True), BLUE, stamp="B:back")
     assert after.weights == BLUE
     assert "10.0.0.9" in (service.directory / "t.conf").read_text()
