@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from console.cli.arguments import is_check, wants_json
 from console.errors import EXIT_USAGE, CommandError
 from console.streams import say
 from console.zones import mend_zone
@@ -81,8 +82,6 @@ def _exit_in(seconds: float, code: Callable[[], int]) -> None:
 
 _ALSO_CALLED = {"--comment": "--reason", "--message": "--reason", "--duration": "--for", "--force": "--override"}
 """What other tools call our options; the nearest spelling would be another one."""
-_WITH_VALUE = frozenset({"-c", "--config", "-C", "--context"})
-"""What may stand before a command, with a value of its own."""
 
 
 def run_command(command: "click.Command", arguments: list[str] | None = None, obj: dict[str, Any] | None = None) -> int:
@@ -114,24 +113,13 @@ def run_command(command: "click.Command", arguments: list[str] | None = None, ob
 def _wrong_call(words: str, error: "click.ClickException", arguments: list[str] | None) -> CommandError:
     """Of a check it is unknown, which a monitor is told on stdout: there 2 would be critical, and page somebody."""
     given = sys.argv[1:] if arguments is None else arguments
-    if not _is_check(given):
+    if not is_check(given):
         return CommandError(EXIT_USAGE, "usage", words, fix=_help_of(error))
     from console.printing.check_output import EXIT_OF_HEALTH, write
 
     if not any(word.startswith(("-o", "--output")) for word in given):
         write(f"UNKNOWN: {_said(words)}\n")
     return CommandError(EXIT_OF_HEALTH["unknown"], "usage", words, fix="teal check --help")
-
-
-def _is_check(arguments: list[str]) -> bool:
-    """Whether the command is `check`, also where the words before it can not be read."""
-    words = iter(arguments)
-    for word in words:
-        if word in _WITH_VALUE:
-            next(words, None)
-        elif not word.startswith("-"):
-            return word == "check"
-    return False
 
 
 def _help_of(error: "click.ClickException") -> str:
@@ -185,15 +173,9 @@ def _say(code: int, kind: str, message: str, fix: str) -> int:
 
     message, fix = _said(message), _said(fix)
     say(f"teal: {with_fix(message, fix)}")
-    if _wants_json(sys.argv[1:]):
+    if wants_json(sys.argv[1:]):
         from console.printing.output import failure_document, print_json
 
         with contextlib.suppress(OSError):  # stdout may be what failed
             print_json(failure_document(kind, message, fix))
     return code
-
-
-def _wants_json(arguments: list[str]) -> bool:
-    """Asked of the raw arguments, since the failure may be that they do not parse."""
-    joined = " ".join(arguments)
-    return any(form in f"{joined} " for form in ("-o json ", "--output json ", "-ojson ", "--output=json "))

@@ -8,7 +8,7 @@ from console.cli.terminal import WHOLE_PROCESS, can_show_console
 
 def main() -> None:
     """The console script. Always ends by SystemExit with a code of docs/contract.md."""
-    from console.clock import unusable
+    from console.cli.clock import unusable
     from console.streams import flush, open_streams
 
     open_streams()

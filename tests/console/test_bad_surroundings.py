@@ -106,7 +106,16 @@ def test_a_crash_without_a_place_for_its_file_is_one_line(tmp_path: Path, monkey
     assert "secret" not in said
 
 
-@pytest.mark.parametrize(("command", "code"), [(["status"], 7), (["deploy", "rollback", "x", "-y"], 7), (["check"], 3)])
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["status"], 7),
+        (["deploy", "rollback", "x", "-y"], 7),
+        (["note", "check"], 7),
+        (["check"], 3),
+        (["-C", "status", "check", "--list"], 3),
+    ],
+)
 def test_a_clock_beyond_what_can_be_counted_is_said_in_one_line(command: list[str], code: int, tmp_path: Path) -> None:
     """Exit 70, from each command."""
     program = (

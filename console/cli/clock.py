@@ -3,6 +3,7 @@
 import sys
 import time
 
+from console.cli.arguments import is_check
 from console.errors import EXIT_REFUSED, EXIT_UNREACHABLE
 
 
@@ -13,5 +14,5 @@ def unusable() -> int:
         time.time()
     except OverflowError:
         sys.stderr.write("teal: the clock of this host says a year after 2262 (set it, as with `timedatectl`)\n")
-        return EXIT_REFUSED if "check" in sys.argv[1:] else EXIT_UNREACHABLE  # a monitor takes 3 for unknown
+        return EXIT_REFUSED if is_check(sys.argv[1:]) else EXIT_UNREACHABLE  # a monitor takes 3 for unknown
     return 0
