@@ -8,10 +8,10 @@ from typing import get_args
 
 from msgspec.structs import replace
 
-from backends.deployments.common import PROBE_TIMEOUT_S, DeploymentConfig, fresh_version, live_color
+from backends.deployments.common import DeploymentConfig, fresh_version, live_color
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment, OrderName, OrderOffer, RollbackOffer, Truth, TruthLayer
-from backends.ports import ControllerState, Operation, Order, ProbeTarget
+from backends.ports import ControllerState, Operation, Order
 from backends.settings import Duration
 
 SEEN_WITHIN_S = 10.0
@@ -118,21 +118,18 @@ def shares_of(state: ControllerState) -> dict[str, int]:
     return REST if state.view.phase != "unknown" and state.view.stable else {}
 
 
-def control_layer(state: ControllerState, words: str) -> TruthLayer:
-    """What the system says is live."""
+def live_side(state: ControllerState) -> str:
+    """The side that has all traffic, as the system says; `mixed` and `unknown` as of a switch."""
     taking = [side for side, share in shares_of(state).items() if share > 0]
-    value = taking[0] if len(taking) == 1 else "mixed" if taking else "unknown"
-    return TruthLayer(value=value, detail=f"{words}: {state.view.message}", at=datetime.now(UTC))
+    return taking[0] if len(taking) == 1 else "mixed" if taking else "unknown"
 
 
-async def version_layer(
-    state: ControllerState, probe: ProbeTarget | None, timeout_s: float = PROBE_TIMEOUT_S
-) -> TruthLayer:
+async def version_layer(state: ControllerState, config: DeploymentConfig) -> TruthLayer:
     """Which side has the version that one fresh request says. Never raises."""
     at = datetime.now(UTC)
-    if probe is None:
+    if config.probe is None:
         return TruthLayer(value="unknown", detail="no probe in the config", at=at)
-    seen = await fresh_version(probe, timeout_s)
+    seen = await fresh_version(config.probe, float(config.probe_timeout))
     at = datetime.now(UTC)
     if seen.color is None:
         return TruthLayer(value="unknown", detail=seen.error, at=at)
@@ -143,8 +140,20 @@ async def version_layer(
     return TruthLayer(value="unknown", detail=f"{detail}: neither the stable version nor the candidate", at=at)
 
 
-def deployment_of(name: str, state: ControllerState, sides: Mapping[str, ColorState], truth: Truth) -> Deployment:
-    """The service as a panel shows it. `sides`: what is known of each, besides version and share."""
+def deployment_of(
+    name: str,
+    state: ControllerState,
+    where: str,
+    *,
+    endpoints: TruthLayer,
+    data: TruthLayer,
+    sides: Mapping[str, ColorState],
+) -> Deployment:
+    """The service as a panel shows it. `where`: what says what is live, in words; `sides`: what is known of each,
+    besides version and share."""
+    said = f"{where}: {state.view.message}"
+    control = TruthLayer(value=live_side(state), detail=said, at=datetime.now(UTC))
+    truth = Truth(control=control, endpoints=endpoints, data=data)
     shares, shown = shares_of(state), {}
     for side, revision in (("stable", state.view.stable), ("candidate", state.view.candidate)):
         if revision is not None:

@@ -29,7 +29,6 @@ from backends.deployments.argo_cd.windows import window_findings
 from backends.deployments.common import DeploymentConfig
 from backends.deployments.controlled import (
     acted_on,
-    control_layer,
     deployment_of,
     refuse_untaken,
     unheeded,
@@ -38,7 +37,7 @@ from backends.deployments.controlled import (
 from backends.http import Http
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
 from backends.kubernetes.kubeconfig import at_cluster
-from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
+from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.ports import ControllerState, Operation, Order
 from backends.redaction import quoted
 from backends.registry import AdapterContext
@@ -129,13 +128,12 @@ class ArgoCdController:
         """The Application: sync status, health with the worst resource, and one fresh request. Raises BackendError."""
         seen = await self._look()
         state, health = seen.state, seen.app.status.health
-        data = await version_layer(state, self._config.probe, float(self._config.probe_timeout))
+        data = await version_layer(state, self._config)
         words = f"{quoted(health.status, 32) or 'not known'}" + (f", {seen.worst}" if seen.worst else "")
         endpoints = TruthLayer(value="unknown", detail=f"Argo CD says {words}", at=datetime.now(UTC))
         healthy = {"Healthy": True, "Degraded": False, "Missing": False}.get(health.status)
         sides = {"stable": ColorState(healthy=healthy, detail=words)}
-        truth = Truth(control=control_layer(state, self._door.where), endpoints=endpoints, data=data)
-        return deployment_of(self._name, state, sides, truth)
+        return deployment_of(self._name, state, self._door.where, endpoints=endpoints, data=data, sides=sides)
 
     async def observe(self) -> ControllerState:
         """The Application now. Raises BackendError."""

@@ -30,23 +30,20 @@ from backends.deployments.argo_rollouts.truth import endpoints_layer, preview_pr
 from backends.deployments.argo_rollouts.wire import without_hash
 from backends.deployments.argo_rollouts.words import ABORTED
 from backends.deployments.argo_rollouts.writing import RolloutWriter
-from backends.deployments.common import DeploymentConfig
 from backends.deployments.controlled import (
     acted_on,
-    control_layer,
     deployment_of,
     refuse_untaken,
     unheeded,
     version_layer,
 )
+from backends.deployments.kubernetes.config import InCluster
 from backends.deployments.kubernetes.owners import owners_by_mark
 from backends.deployments.kubernetes.preflight import check_rights, ending, identity_findings
 from backends.errors import BackendError
 from backends.images import TAG_FIX, version_problem
-from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
-from backends.kubernetes.kubeconfig import at_cluster
-from backends.models import Deployment, Finding, RunCondition, TimelineEvent, Truth
-from backends.paths import path_of
+from backends.kubernetes.api import WRITE_BOUND_S
+from backends.models import Deployment, Finding, RunCondition, TimelineEvent
 from backends.ports import ControllerState, Operation, Order
 from backends.redaction import quoted
 from backends.registry import AdapterContext
@@ -61,22 +58,16 @@ RIGHTS = {
 """What an order needs: to the spec, or to the status."""
 
 
-class RolloutsConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RolloutsConfig(InCluster, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A Rollout.
 
     rollout: its name.
-    kubeconfig: its path; by default as kubectl looks for it, then the service account of the pod.
-    kube_context: by default the current one, with a warning.
-    namespace: by default that of the kube_context.
     container: whose image is the version; by default the first.
     image: the repository of the image; by default that of the image that runs.
     preview: where a fresh request reaches the candidate before it has traffic, and names its version as `probe` does.
     """
 
     rollout: str
-    kubeconfig: str = ""
-    kube_context: str = ""
-    namespace: str = ""
     container: str = ""
     image: str = ""
     preview: str = ""
@@ -91,9 +82,7 @@ class RolloutsConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown
 
     def writes(self, base_dir: Path) -> frozenset[str]:
         """The Rollout, as the entry names its cluster."""
-        file = path_of(self.kubeconfig, base_dir).resolve() if self.kubeconfig else "the default kubeconfig"
-        namespace, of = self.namespace or "(its namespace)", self.kube_context or "(current)"
-        return frozenset({f"Rollout {namespace}/{self.rollout} of context {of} in {file}"})
+        return frozenset({self.in_cluster("Rollout", self.rollout, base_dir)})
 
 
 class RolloutsController:
@@ -105,10 +94,7 @@ class RolloutsController:
     def __init__(self, config: RolloutsConfig, context: AdapterContext) -> None:
         self._config = config
         self._name = context.name
-        self._api = KubernetesApi(
-            kubeconfig=config.kubeconfig, context=config.kube_context, namespace=config.namespace,
-            base_dir=context.base_dir,
-        )  # fmt: skip
+        self._api = config.api(context.base_dir)
         self._reader = RolloutReader(self._api, config.rollout, config.container)
         self._writer = RolloutWriter(self._api, self._reader, config.container, config.image)
         self._around = RolloutSurroundings(self._api, self._reader, config.rollout)
@@ -117,7 +103,7 @@ class RolloutsController:
     @property
     def object_id(self) -> str:
         """Namespace, name and cluster."""
-        return at_cluster(f"{self._config.namespace}/{self._config.rollout}", self._config.kube_context)
+        return self._config.object_id(self._config.rollout)
 
     @property
     def order_settles_s(self) -> float:
@@ -131,12 +117,11 @@ class RolloutsController:
         state, probe = seen.state, self._config.probe
         timeout_s = float(self._config.probe_timeout)
         data, endpoints, sides = await together(
-            version_layer(state, probe, timeout_s),
+            version_layer(state, self._config),
             endpoints_layer(self._api, seen),
             sides_of(seen, probe, self._config.preview, timeout_s),
         )
-        truth = Truth(control=control_layer(state, self._where()), endpoints=endpoints, data=data)
-        return deployment_of(self._name, state, sides, truth)
+        return deployment_of(self._name, state, self._where, endpoints=endpoints, data=data, sides=sides)
 
     async def conditions(self) -> tuple[RunCondition, ...]:
         """What else decides how its pods run. Never raises BackendError."""
@@ -186,13 +171,13 @@ class RolloutsController:
         no effect within 15 s, the state says so: nobody knows then, and nothing is sent again."""
         async with self._ordering:
             seen = await self._reader.look(judged=False)
-            refuse_untaken(order, expected, seen.state, self._where())
+            refuse_untaken(order, expected, seen.state, self._where)
             return await self._given(seen, order, stamp)
 
     def describe_order(self, expected: ControllerState, order: Order) -> list[str]:
         """One line for the order, one for what the controller does then."""
         stable, open_ = expected.view.stable, expected.newest
-        live, where = stable.words if stable else "nothing", self._where()
+        live, where = stable.words if stable else "nothing", self._where
         what = open_.target.words if open_ else "what is under way"
         if order.order == "release":
             then = "its controller brings it up beside, and moves the traffic by its strategy"
@@ -311,7 +296,6 @@ class RolloutsController:
         fix = f"rollback puts {back} back into the spec; retry goes forward to {newest.target.words} again"
         return [Finding(level="warning", code=ABORTED, text=text, fix=fix)]
 
+    @property
     def _where(self) -> str:
-        config = self._config
-        name = f"{config.namespace}/{config.rollout}" if config.namespace else config.rollout
-        return f"Rollout {name}" + (f" at {config.kube_context}" if config.kube_context else "")
+        return self._config.words("Rollout", self._config.rollout)

@@ -24,8 +24,8 @@ from backends.aws.account import SETTLES_S, account_of
 from backends.deployments.codedeploy.appspec import hooks, minimal, with_definition
 from backends.deployments.codedeploy.reading import GroupReader, Seen
 from backends.deployments.controlled import (
-    control_layer,
     deployment_of,
+    live_side,
     refuse_untaken,
     shares_of,
     shown,
@@ -38,7 +38,7 @@ from backends.deployments.ecs.native_guards import red_alarms
 from backends.deployments.ecs.wire import short_of
 from backends.errors import BackendError
 from backends.images import TAG_FIX, version_problem
-from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
+from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.ports import ControllerState, Operation, Order
 from backends.redaction import quoted
 from backends.registry import AdapterContext
@@ -93,9 +93,11 @@ class CodeDeployController:
         """The newest deployment, the task sets of both sides, and one fresh request. Raises BackendError where
         CodeDeploy itself can not be read."""
         seen = await self._reader.look()
-        data = await version_layer(seen.state, self._config.probe, float(self._config.probe_timeout))
-        truth = Truth(control=control_layer(seen.state, self._reader.where), endpoints=self._endpoints(seen), data=data)
-        return deployment_of(self._name, seen.state, self._sides(seen), truth)
+        data = await version_layer(seen.state, self._config)
+        return deployment_of(
+            self._name, seen.state, self._reader.where, endpoints=self._endpoints(seen), data=data,
+            sides=self._sides(seen),
+        )  # fmt: skip
 
     async def observe(self) -> ControllerState:
         """The group, the service and the newest deployment now. Raises BackendError: `config` for another service."""
@@ -276,7 +278,7 @@ class CodeDeployController:
         taking = [side for side, share in shares.items() if share > 0]
         up = bool(taking) and all(side in sides and sides[side].healthy for side in taking)
         words = "   ".join(f"{side.upper()} {each.detail}" for side, each in sides.items())
-        value = control_layer(seen.state, "").value if up else "unknown"
+        value = live_side(seen.state) if up else "unknown"
         ready = sum(sides[side].ready or 0 for side in taking if side in sides)
         return TruthLayer(value=value, detail=words or "no tasks are known", at=datetime.now(UTC), ready=ready)
 

@@ -21,8 +21,8 @@ from backends.aws.account import SETTLES_S, account_of
 from backends.deployments.alb.health import endpoints_of, read_group
 from backends.deployments.alb.places import place_of
 from backends.deployments.controlled import (
-    control_layer,
     deployment_of,
+    live_side,
     refuse_untaken,
     shares_of,
     shown,
@@ -36,7 +36,7 @@ from backends.deployments.ecs.native_state import NativeReader, Seen
 from backends.deployments.ecs.wire import short_of
 from backends.errors import BackendError
 from backends.images import TAG_FIX, version_problem
-from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
+from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.ports import ControllerState, Operation, Order
 from backends.registry import AdapterContext
 from backends.text import clean
@@ -84,11 +84,8 @@ class NativeController:
         BackendError where ECS itself can not be read."""
         seen = await self._reader.look()
         state = seen.state
-        (sides, endpoints), data = await together(
-            self._behind(seen), version_layer(state, self._config.probe, float(self._config.probe_timeout))
-        )
-        truth = Truth(control=control_layer(state, self._where()), endpoints=endpoints, data=data)
-        return deployment_of(self._name, state, sides, truth)
+        (sides, endpoints), data = await together(self._behind(seen), version_layer(state, self._config))
+        return deployment_of(self._name, state, self._where(), endpoints=endpoints, data=data, sides=sides)
 
     async def observe(self) -> ControllerState:
         """The service and its newest deployment now. Raises BackendError: `config` for a service of another type."""
@@ -240,7 +237,7 @@ class NativeController:
         except BackendError as error:
             return {}, TruthLayer(value="unknown", detail=clean(error.message, 300))
         shares = {side: share for side, share in shares_of(seen.state).items() if side in groups}
-        live = control_layer(seen.state, "").value
+        live = live_side(seen.state)
         sides = {side: self._side(group.state(1), side, seen) for side, group in groups.items()}
         return sides, endpoints_of(shares, groups, 1, live)
 

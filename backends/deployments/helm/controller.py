@@ -25,23 +25,21 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from backends.commands import CommandEnd, filled
-from backends.deployments.common import DeploymentConfig
-from backends.deployments.controlled import control_layer, deployment_of, refuse_untaken, unheeded, version_layer
+from backends.deployments.controlled import deployment_of, refuse_untaken, unheeded, version_layer
 from backends.deployments.helm.binary import Binary
 from backends.deployments.helm.findings import history_finding, release_findings, rollback_findings
 from backends.deployments.helm.pods import behind
 from backends.deployments.helm.running import Runs, fate_of
 from backends.deployments.helm.state import Means, Seen
 from backends.deployments.helm.store import DRIVERS, Mark, Marked, Revised, Store
+from backends.deployments.kubernetes.config import InCluster
 from backends.deployments.kubernetes.preflight import check_rights, ending, identity_findings
 from backends.errors import BackendError
 from backends.images import TAG_FIX, version_problem
-from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
-from backends.kubernetes.kubeconfig import at_cluster
+from backends.kubernetes.api import WRITE_BOUND_S
 from backends.literals import shown_command
-from backends.models import Deployment, Finding, Truth
+from backends.models import Deployment, Finding
 from backends.ownership import command_problem
-from backends.paths import path_of
 from backends.ports import ControllerState, Operation, Order
 from backends.processes import Running
 from backends.registry import AdapterContext
@@ -58,13 +56,10 @@ _SOMEBODY_ELSE = ("another operation", "already exists")
 _WELL = "its command ended well"
 
 
-class HelmConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class HelmConfig(InCluster, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A release.
 
     release: its name.
-    kubeconfig: its path; by default as kubectl looks for it, then the service account of the pod.
-    kube_context: by default the current one, with a warning.
-    namespace: by default that of the kube_context.
     binary: the `helm` program, of version 3 or 4.
     driver: where Helm keeps releases, as HELM_DRIVER says it: `secret` or `configmap`.
     hooks: whether a rollback runs the hooks of the revision that it goes back to.
@@ -73,9 +68,6 @@ class HelmConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fie
     """
 
     release: str
-    kubeconfig: str = ""
-    kube_context: str = ""
-    namespace: str = ""
     binary: str = "helm"
     driver: str = "secret"
     hooks: bool = True
@@ -100,9 +92,7 @@ class HelmConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fie
 
     def writes(self, base_dir: Path) -> frozenset[str]:
         """The release, as the entry names its cluster."""
-        file = path_of(self.kubeconfig, base_dir).resolve() if self.kubeconfig else "the default kubeconfig"
-        namespace, of = self.namespace or "(its namespace)", self.kube_context or "(current)"
-        return frozenset({f"release {namespace}/{self.release} of context {of} in {file}"})
+        return frozenset({self.in_cluster("release", self.release, base_dir)})
 
     @property
     def takes_s(self) -> float:
@@ -120,10 +110,7 @@ class HelmController:
     def __init__(self, config: HelmConfig, context: AdapterContext) -> None:
         self._config = config
         self._name = context.name
-        self._api = KubernetesApi(
-            kubeconfig=config.kubeconfig, context=config.kube_context, namespace=config.namespace,
-            base_dir=context.base_dir,
-        )  # fmt: skip
+        self._api = config.api(context.base_dir)
         self._store = Store(self._api, config.release, config.driver, config.container)
         self._binary = Binary(
             config.binary, context.base_dir, self._api, kubeconfig=config.kubeconfig, driver=config.driver,
@@ -136,7 +123,7 @@ class HelmController:
     @property
     def object_id(self) -> str:
         """Namespace, name and cluster."""
-        return at_cluster(f"{self._config.namespace}/{self._config.release}", self._config.kube_context)
+        return self._config.object_id(self._config.release)
 
     @property
     def order_settles_s(self) -> float:
@@ -149,11 +136,10 @@ class HelmController:
         seen = await self._look()
         state = seen.state
         data, (endpoints, stable) = await together(
-            version_layer(state, self._config.probe, float(self._config.probe_timeout)),
+            version_layer(state, self._config),
             behind(self._api, seen.deployed, open_=state.open is not None),
         )
-        truth = Truth(control=control_layer(state, self._where), endpoints=endpoints, data=data)
-        return deployment_of(self._name, state, {"stable": stable}, truth)
+        return deployment_of(self._name, state, self._where, endpoints=endpoints, data=data, sides={"stable": stable})
 
     async def observe(self) -> ControllerState:
         """The release now. Raises BackendError."""

@@ -29,7 +29,6 @@ from backends.deployments.sides import moves_words
 from backends.deployments.switch_format import check_weights
 from backends.errors import BackendError
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
-from backends.kubernetes.kubeconfig import at_cluster
 from backends.models import ColorState, Deployment, Finding, RunCondition, TimelineEvent, Truth, TruthLayer
 from backends.ports import Deployer, ProbeTarget, SwitchState
 from backends.registry import AdapterContext
@@ -50,12 +49,7 @@ class ClusterSwitch(Generic[T]):
         self._config: ClusterConfig = config
         self._name = context.name
         self._http = context.http
-        self._api = KubernetesApi(
-            kubeconfig=config.kubeconfig,
-            context=config.kube_context,
-            namespace=config.namespace,
-            base_dir=context.base_dir,
-        )
+        self._api = config.api(context.base_dir)
         self._of = self._made(config, self._api)
         self._control = Control(self._api, self._of)
         self._sides = Sides(self._api, config.deployments, config.container)
@@ -79,7 +73,7 @@ class ClusterSwitch(Generic[T]):
     @property
     def object_id(self) -> str:
         """The object, with its kind, its namespace and its cluster."""
-        return at_cluster(f"{self._of.kind} {self._config.namespace}/{self._of.name}", self._config.kube_context)
+        return self._config.object_id(self._of.name, self._of.kind)
 
     @property
     def rights(self) -> tuple[tuple[str, str, str], ...]:
@@ -234,13 +228,10 @@ class ClusterSwitch(Generic[T]):
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """The object and what of it changes; of shares a line with both."""
-        config = self._config
         kind, _, name = self._of.words.partition(" ")
-        where = f"{config.namespace}/{name}" if config.namespace else name
-        cluster = f" at {config.kube_context}" if config.kube_context else ""
         moves = self._of.moves(before, SwitchState(weights=weights, revision="").live)
-        lines = [f"control  {kind} {where}{cluster}: {moves}"]
-        return [*lines, f"traffic  {moves_words(before, weights, config.colors)}"] if self.can_split else lines
+        lines = [f"control  {self._config.words(kind, name)}: {moves}"]
+        return [*lines, f"traffic  {moves_words(before, weights, self._config.colors)}"] if self.can_split else lines
 
     def manual_commands(self, weights: dict[str, int]) -> list[str]:
         """The same patch, by kubectl; of an object that has to be read for it, only after that."""

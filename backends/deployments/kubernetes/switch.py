@@ -23,7 +23,6 @@ from backends.deployments.kubernetes.config import ClusterConfig
 from backends.deployments.kubernetes.control import ControlObject
 from backends.deployments.kubernetes.selector import ServiceSelector
 from backends.kubernetes.api import KubernetesApi
-from backends.kubernetes.kubeconfig import at_cluster
 from backends.kubernetes.wire import Service
 
 
@@ -55,7 +54,7 @@ class KubernetesSwitch(ClusterSwitch[Service]):
     @property
     def object_id(self) -> str:
         """As the port says."""
-        return at_cluster(f"{self._config.namespace}/{self._of.name}", self._config.kube_context)
+        return self._config.object_id(self._of.name)
 
     def _made(self, config: Any, api: KubernetesApi) -> ControlObject[Service]:
         return ServiceSelector(api, config.service, config.color_label, config.colors)
