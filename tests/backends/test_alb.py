@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.aws.access import Caller
+from backends.deployments.alb.config import AlbConfig
 from backends.deployments.alb.forwarding import Unclear, digest_of, rewritten, shares_in, stickiness_s, unknown_type
 from backends.deployments.alb.marks import BEFORE, MARK, Mark, announced, read_marks
 from backends.deployments.alb.owners import owners
 from backends.deployments.alb.places import place_of
 from backends.deployments.alb.preflight import identity
 from backends.deployments.alb.rules import combine, rule_of
-from backends.deployments.alb.switch import AlbConfig
 from backends.errors import BackendError
 from backends.ports import SwitchState
 from backends.settings import decode_hook

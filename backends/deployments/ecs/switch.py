@@ -21,8 +21,9 @@ from pathlib import Path
 from msgspec import field
 from msgspec.structs import replace
 
+from backends.deployments.alb.config import AlbConfig
 from backends.deployments.alb.deployer import Patient
-from backends.deployments.alb.switch import AlbConfig, AlbSwitch
+from backends.deployments.alb.switch import AlbSwitch
 from backends.deployments.common import colors_problem
 from backends.deployments.ecs.cluster import Cluster
 from backends.deployments.ecs.deployer import EcsDeployer
