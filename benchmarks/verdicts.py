@@ -16,7 +16,8 @@ from typing import Literal
 from msgspec import Struct
 
 from actions.judging.decision import decide, hold_s, stage_time_s
-from actions.judging.judge import Reading, Stage, judge, judge_gate
+from actions.judging.evidence import Reading, Stage
+from actions.judging.judge import judge, judge_gate
 from actions.judging.metric_gates import gates_of
 
 RUNS = 10_000

@@ -10,8 +10,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from actions.judging.evidence import Reason, Stage
 from actions.judging.gate_fit import least_s
-from actions.judging.judge import PASSES_NEEDED, GateState, Reason, Stage
+from actions.judging.judge import PASSES_NEEDED, GateState
 from actions.judging.metric_gates import MetricGate
 
 HOLD_S = 600.0

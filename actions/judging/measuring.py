@@ -11,17 +11,8 @@ from msgspec.structs import replace
 
 from actions.ids import now
 from actions.judging.decision import decide, grace_s, hold_s, stage_time_s
-from actions.judging.judge import (
-    RETRY_S,
-    GateState,
-    Reading,
-    Stage,
-    Verdict,
-    exposure,
-    judge,
-    judge_gate,
-    samples_words,
-)
+from actions.judging.evidence import Reading, Stage, exposure
+from actions.judging.judge import RETRY_S, GateState, Verdict, judge, judge_gate, samples_words
 from actions.judging.metric_gates import MetricGate, Queries, Subject, queries
 from actions.judging.sampling import Frozen, baseline, take
 from actions.judging.stages import StageVerdict

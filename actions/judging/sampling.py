@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from actions.ids import now
-from actions.judging.judge import Reading, Reason
+from actions.judging.evidence import Reading, Reason
 from actions.judging.metric_gates import MetricGate, Queries
 from actions.judging.words import number
 from backends.errors import BackendError

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from actions.judging.judge import Reading, Stage, judge
+from actions.judging.evidence import Reading, Stage
+from actions.judging.judge import judge
 from actions.judging.metric_gates import Subject, gates_of, queries
 from backends.aws.access import AwsAccess
 from backends.aws.account import account_of

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actions.judging.decision import Decision, decide, grace_s, hold_s, stage_time_s
-from actions.judging.judge import GateState, Reading, Reason, Stage, Verdict, judge, judge_gate
+from actions.judging.evidence import Reading, Reason, Stage
+from actions.judging.judge import GateState, Verdict, judge, judge_gate
 from actions.judging.metric_gates import MetricGate
 from actions.judging.proportions import least_difference, wilson
 from backends.settings import Duration

@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from actions.judging.judge import Reading, exposure, judge
+from actions.judging.evidence import Reading, exposure
+from actions.judging.judge import judge
 from actions.judging.measuring import GateJudge
 from actions.judging.metric_gates import MetricGate, Subject
 from actions.tally import Own
