@@ -36,20 +36,8 @@ from console.ports.table import readings
 from console.screens import stage_lines as stages
 from console.screens.choices import is_orphaned
 from console.screens.moving import Scroll
-from console.screens.parts import (
-    KEY_ORDER,
-    MUTED,
-    Frame,
-    Page,
-    Paragraphs,
-    Row,
-    listing,
-    mark,
-    now,
-    row,
-    sides,
-    style_of,
-)
+from console.screens.page import Page
+from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, Row, listing, mark, now, row, sides, style_of
 from console.screens.plan_words import refusal, subject, worries
 from panels.keybar import KeyBar
 from panels.words import Symbols

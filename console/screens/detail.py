@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 
 from console.screens.about import copy_command_of, go_there, url_of
-from console.screens.parts import Page, Paragraphs
+from console.screens.page import Page
+from console.screens.parts import Paragraphs
 
 
 class Detail(Page):

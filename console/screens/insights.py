@@ -22,7 +22,8 @@ from backends.ports import SearchableLogs, Searched
 from console.printing.tables import log_line
 from console.reading.searching import progress
 from console.screens.log_lines import MAX_LINES, LogLines
-from console.screens.parts import KEY_ORDER, MUTED, Frame, Page, style_of
+from console.screens.page import Page
+from console.screens.parts import KEY_ORDER, MUTED, Frame, style_of
 from console.screens.prompt import TextLine
 from panels.keybar import KeyBar
 from panels.words import clock, zone_name

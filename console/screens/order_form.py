@@ -12,7 +12,8 @@ from textual.events import ScreenResume
 from textual.widgets import Button, Input
 
 from actions.models import Request
-from console.screens.parts import Field, Page, Paragraphs, mark, row
+from console.screens.page import Field, Page
+from console.screens.parts import Paragraphs, mark, row
 from console.screens.plan import PlanScreen
 
 if TYPE_CHECKING:

@@ -20,21 +20,8 @@ from actions.kinds import kind_of
 from actions.models import Consent, Plan, Refused, Request
 from backends.errors import BackendError
 from console.screens import plan_words as words
-from console.screens.parts import (
-    KEY_ORDER,
-    MUTED,
-    PRESS_AGAIN,
-    Field,
-    Frame,
-    Page,
-    Paragraphs,
-    Row,
-    mark,
-    row,
-    seconds_since,
-    sides,
-    style_of,
-)
+from console.screens.page import PRESS_AGAIN, Field, Page
+from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, Row, mark, row, seconds_since, sides, style_of
 from panels.keybar import KeyBar
 from panels.words import ago
 

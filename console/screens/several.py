@@ -21,20 +21,8 @@ from actions.telling import outcome, standing
 from backends.errors import BackendError
 from backends.text import counted
 from console.screens import plan_words as words
-from console.screens.parts import (
-    KEY_ORDER,
-    MUTED,
-    PRESS_AGAIN,
-    STRONG,
-    Field,
-    Frame,
-    Page,
-    Paragraphs,
-    Row,
-    mark,
-    row,
-    seconds_since,
-)
+from console.screens.page import PRESS_AGAIN, Field, Page
+from console.screens.parts import KEY_ORDER, MUTED, STRONG, Frame, Paragraphs, Row, mark, row, seconds_since
 from console.screens.plan import MAX_AGE_S, PLAN_TIMEOUT_S, REASON_CHARS, SEEN_S, SUBMIT_TIMEOUT_S
 from panels.keybar import KeyBar
 

@@ -19,7 +19,8 @@ from console.ports.store import Snapshot
 from console.screens.choices import choices
 from console.screens.how_long import HowLong
 from console.screens.item_detail import heading
-from console.screens.parts import KEY_ORDER, Frame, Page, Paragraphs, Row, mark, row, style_of
+from console.screens.page import Page
+from console.screens.parts import KEY_ORDER, Frame, Paragraphs, Row, mark, row, style_of
 from console.silences import silences_of
 from panels.keybar import KeyBar
 from panels.kinds.silences import hidden_words, matchers_of, standing, when_words

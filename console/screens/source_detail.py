@@ -18,7 +18,8 @@ from console.ports.logs import LOGS
 from console.ports.store import Read, Snapshot
 from console.screens import readings
 from console.screens.moving import Scroll
-from console.screens.parts import KEY_ORDER, Frame, Page, Paragraphs, Row, mark, row, style_of
+from console.screens.page import Page
+from console.screens.parts import KEY_ORDER, Frame, Paragraphs, Row, mark, row, style_of
 from panels.keybar import KeyBar
 from panels.words import ago, amount, clock, sparkline, took, zone_name
 

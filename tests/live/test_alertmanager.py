@@ -19,7 +19,7 @@ from console.app import TealApp
 from console.cli.commands import teal
 from console.cli.ending import run_command
 from console.config.selection import select
-from console.screens.parts import SECOND_ENTER_S
+from console.screens.page import SECOND_ENTER_S
 from console.screens.several import SeveralPlans
 from console.session import Session
 from tests.console.screen_fakes import text_of

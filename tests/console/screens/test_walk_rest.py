@@ -12,7 +12,8 @@ from console import moment
 from console.ports.store import Snapshot, SourceError, SourceKey
 from console.screens.choices import choices
 from console.screens.log_lines import LogLines
-from console.screens.parts import Field, Paragraphs
+from console.screens.page import Field
+from console.screens.parts import Paragraphs
 from console.screens.run_detail import RunDetail
 from console.screens.source_detail import SourceDetail
 from console.screens.trigger import TriggerForm
