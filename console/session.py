@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -43,10 +43,11 @@ from console.zones import zone_of
 
 if TYPE_CHECKING:
     from actions.models import Action, Consent, Plan, Request
-    from backends.ports import LogQuery, Logs, Switch
+    from backends.ports import LogQuery, Logs
     from console.reading.comparison import Comparison
     from console.reading.episode_file import EpisodeFile
     from console.reading.past import Past
+    from console.reading.release_options import ReleaseOptions
     from console.reading.triage import Triage
 
 LOG_LIMIT = 500
@@ -86,18 +87,6 @@ class Acting(Struct, frozen=True):
 
     actions: tuple[Action, ...] = ()
     unknown: str = ""
-
-
-class ReleaseOptions(Struct, frozen=True, kw_only=True):
-    """How a service can be moved forward: by which strategies, each with its shares in percent, and how long each of
-    those is judged; why no version can be put on a side of it, and why its traffic can not be split (empty where they
-    can)."""
-
-    strategies: tuple[str, ...] = ()
-    stages: dict[str, tuple[int, ...]] = {}
-    stage_s: float = 0.0
-    no_deployer: str = ""
-    no_split: str = ""
 
 
 class Session:
@@ -247,29 +236,10 @@ class Session:
         return linked(item, self._config.links, others)
 
     def ways(self, backend: str) -> ReleaseOptions:
-        """How that deployment can be moved forward, as its config and its adapter say; no I/O."""
-        from actions.judging.stages import DEFAULT_STAGES, STRATEGIES
-        from backends.deployments.common import shared_settings
-        from backends.ports import is_controller
+        """How that deployment can be moved forward; no I/O."""
+        from console.reading.release_options import options_of
 
-        try:
-            switch = self.adapters.of(DEPLOYMENTS, backend)
-            common = shared_settings(self.adapters.entry("deployments", backend).data)
-        except BackendError as error:
-            why = f"{error.message}; {error.fix}" if error.fix else error.message
-            return ReleaseOptions(no_deployer=why, no_split=why)
-        if is_controller(switch):
-            moves = "its controller moves the traffic, in stages of its own; d releases a version"
-            return ReleaseOptions(strategies=("",), no_split=moves)
-        switch = cast("Switch", switch)
-        none = "nothing puts a version on it: no `deploy` in its config"
-        return ReleaseOptions(
-            strategies=tuple(dict.fromkeys([*STRATEGIES, *common.stages])) if switch.can_split else STRATEGIES[:1],
-            stages={**DEFAULT_STAGES, **common.stages},
-            stage_s=common.stage_time,
-            no_deployer="" if switch.deployer is not None else none,
-            no_split="" if switch.can_split else "its switch moves all traffic at once; f flips it",
-        )
+        return options_of(backend, self.adapters)
 
     async def conditions(self, backend: str) -> tuple[RunCondition, ...] | None:
         """What else decides how the sides of that deployment run; None where its system has nothing of the kind.

@@ -21,7 +21,8 @@ from panels.keybar import KeyBar
 from panels.words import Symbols, took
 
 if TYPE_CHECKING:
-    from console.session import ReleaseOptions, Session
+    from console.reading.release_options import ReleaseOptions
+    from console.session import Session
 
 FIELD_CHARS = 128
 

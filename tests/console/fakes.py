@@ -35,7 +35,7 @@ from backends.models import (
 )
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
 from console.reading.comparison import Comparison
-from console.session import ReleaseOptions
+from console.reading.release_options import ReleaseOptions
 
 NOW = datetime(2026, 8, 24, 13, 2, 40, tzinfo=UTC)
 

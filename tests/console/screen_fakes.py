@@ -35,9 +35,9 @@ from backends.ports import Approval, PipelineInfo, PipelineParam
 from console.opening import Opening
 from console.ports.store import Snapshot, SourceKey, Store
 from console.reading.comparison import Comparison
+from console.reading.release_options import ReleaseOptions
 from console.reading.triage import Triage, triage
 from console.screens.parts import Paragraphs
-from console.session import ReleaseOptions
 
 HOSTILE = "[bold red]BLUE[/] [/] [0] $warning {x} [@click=app.quit]click[/] unbalanced ["
 

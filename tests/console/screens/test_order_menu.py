@@ -8,6 +8,7 @@ from textual.widgets import Button, Input
 from actions.models import Action, Hold, OrderWord, Request
 from backends.models import ColorState, Deployment, Freeze
 from console.app import TealApp
+from console.reading.release_options import ReleaseOptions
 from console.screens.action import ActionScreen
 from console.screens.choices import choices
 from console.screens.lists import ActionsScreen
@@ -15,7 +16,6 @@ from console.screens.menu import ActionMenu
 from console.screens.plan import PlanScreen
 from console.screens.plan_words import ORDER, subject
 from console.screens.release import ReleaseForm
-from console.session import ReleaseOptions
 from panels.listing import Listing
 from panels.words import UNICODE
 from tests.console import fakes
