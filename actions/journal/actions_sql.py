@@ -1,4 +1,4 @@
-"""Actions as a transaction finds them: rows, what was told of them, keys and orders. Loads SQLAlchemy."""
+"""Actions as a transaction finds them: rows, what was told of them, and keys. Loads SQLAlchemy."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,11 +10,10 @@ from actions.journal import tables
 from actions.journal.engines import database_now
 from actions.journal.errors import NO_SENSE
 from actions.journal.lease import is_over
-from actions.journal.rows import ORDERS, Command, Key, KeyUsed, StoredEvent, action_of, odd_action, stored_event
+from actions.journal.rows import Key, KeyUsed, StoredEvent, action_of, odd_action, stored_event
 from actions.kinds import kind_of, moving
-from actions.models import Action, Actor
+from actions.models import Action
 from backends.errors import BackendError
-from backends.json_text import decode_text
 from backends.text import clean
 
 
@@ -34,17 +33,6 @@ def must_be_unused(connection: Connection, key: Key) -> None:
     used = keyed(connection, key.context, key.key)
     if used is not None:
         raise KeyUsed(used[0], same=used[1] == key.request_hash)
-
-
-def waiting(connection: Connection, action_id: str) -> list[Command]:
-    """The orders that were not yet obeyed, oldest first."""
-    table = tables.commands
-    query = select(table).where(table.c.action_id == action_id, table.c.taken_at.is_(None))
-    query = query.where(table.c.word.in_(ORDERS)).order_by(table.c.id)
-    return [
-        Command(id=row.id, word=row.word, actor=decode_text(row.actor, Actor), reason=row.reason)
-        for row in connection.execute(query)
-    ]
 
 
 def row_of(connection: Connection, **columns: Any) -> RowMapping | None:

@@ -12,7 +12,7 @@ from sqlalchemy import and_, desc, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from actions.ids import canonical, now, time_of, time_text
-from actions.journal import consoles, episodes_sql, events_sql, tables
+from actions.journal import consoles, episodes_sql, events_sql, orders_sql, tables
 from actions.journal.actions_sql import (
     events_of,
     keyed,
@@ -23,7 +23,6 @@ from actions.journal.actions_sql import (
     open_row,
     row_of,
     undoable,
-    waiting,
     whole,
 )
 from actions.journal.agreed_sql import believed, must_be_agreed, not_believed, with_digest
@@ -142,7 +141,7 @@ class SqlJournal:
                 return True
             marked(connection, hold, mark)
             ends = changes is not None and changes.status in ENDED
-            if changes is not None and changes.status == "succeeded" and waiting(connection, hold.action_id):
+            if changes is not None and changes.status == "succeeded" and orders_sql.waiting(connection, hold.action_id):
                 return False
             at = time_text(now())
             for event in events:
@@ -338,32 +337,21 @@ class SqlJournal:
     ) -> bool:
         """Queue an order; False where the action has ended. Raises KeyUsed; nothing is written then."""
         with self._database.writing(wait_s) as connection:
-            if key is not None:
-                must_be_unused(connection, key)
-            row = row_of(connection, id=action_id)
-            if row is None or row["ended_at"] is not None:
+            if not orders_sql.enqueue(connection, action_id, word, actor, reason, key):
                 return False
-            if key is not None:
-                kept = {"context": key.context, "idempotency_key": key.key, "request_hash": key.request_hash}
-                connection.execute(insert(tables.keyed_orders).values(action_id=action_id, **kept))
-            at = time_text(now())
-            values = {"action_id": action_id, "at": at, "word": word, "actor": canonical(actor), "reason": reason}
-            taken_at = at if word == "takeover" else None  # the runner that is started for it is all that it asks for
-            connection.execute(insert(tables.commands).values(**values, taken_at=taken_at))
             append(connection, audit)
             return True
 
     def waiting(self, action_id: str) -> list[Command]:
         """The orders that were not yet obeyed, oldest first."""
         with self._database.reading() as connection:
-            return waiting(connection, action_id)
+            return orders_sql.waiting(connection, action_id)
 
     def taken(self, hold: Hold, command_id: int) -> None:
         """Mark an order as obeyed. Raises LeaseLost."""
         with self._database.writing() as connection:
             check(connection, hold)
-            mine = tables.commands.c.id == command_id
-            connection.execute(update(tables.commands).where(mine).values(taken_at=time_text(now())))
+            orders_sql.taken(connection, command_id)
 
     # ---- who is on
 
