@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from backends.models import Deployment, Health
 from panels.columns import Cell, Line, Moment, Tone, crop, line_width
-from panels.kinds.deployments import color_tone, unwatched
+from panels.kinds.deployments import unwatched
+from panels.kinds.sides import color_tone
 from panels.lines import Lines, sides
 from panels.widths import display_width
 from panels.words import UNICODE, Symbols, zone_name

@@ -13,13 +13,11 @@ from panels.columns import (
     Kind,
     Line,
     Moment,
-    Tone,
     broken,
     crop,
-    fit,
     line_width,
-    row,
 )
+from panels.kinds.sides import color_tone, ordered, percent, side_lines
 from panels.words import NOTHING, ago, amount, took
 
 _INDENT = "  "
@@ -75,18 +73,13 @@ def unwatched(item: Deployment) -> bool:
 
 def failures(item: Deployment) -> list[str]:
     """Each side with traffic that is not healthy, or whose requests fail although its health check passes."""
-    taking = {name: side for name, side in _ordered(item) if side.takes_traffic or name == item.live}
+    taking = {name: side for name, side in ordered(item) if side.takes_traffic or name == item.live}
     ill = [_ill(name, side) for name, side in taking.items() if side.healthy is False]
     return ill + [
-        f"{name.upper()}: {_percent(side.error_pct)} of its requests fail"
+        f"{name.upper()}: {percent(side.error_pct)} of its requests fail"
         for name, side in taking.items()
         if side.failing and side.healthy is not False
     ]
-
-
-def _percent(share: float | None) -> str:
-    """`0.4 %`, `100 %`: as many digits as fit beside it on 80 columns."""
-    return amount(share, " %", 0 if share is not None and share >= 99.95 else 1)
 
 
 def _ill(name: str, side: ColorState) -> str:
@@ -98,11 +91,6 @@ def named_condition(condition: RunCondition) -> str:
     """`GREEN autoscaler analytics-green`."""
     parts = (condition.color.upper(), condition.kind.replace("-", " "), condition.name)
     return " ".join(filter(None, parts))
-
-
-def color_tone(color: str) -> Tone:
-    """Blue and green are written in their own hue, since the word is always there too."""
-    return color if color in ("blue", "green") else "strong"  # type: ignore[return-value]
 
 
 def health(deployment: Deployment) -> str:
@@ -219,66 +207,6 @@ def no_way_back(deployment: Deployment) -> str:
     return f"{words}; {command('deploy flip', deployment.service, to=ready[0].upper())}" if len(ready) == 1 else words
 
 
-class _Side:
-    """One color of a deployment as the row of a small table."""
-
-    __slots__ = ("live", "name", "state")
-
-    def __init__(self, name: str, state: ColorState, live: bool) -> None:
-        self.name, self.state, self.live = name, state, live
-
-
-def _ready(side: _Side, _: Moment) -> Cell:
-    state = side.state
-    if state.ready is not None and state.desired is not None:
-        short = state.ready < state.desired or state.healthy is False
-        return Cell(f"{state.ready}/{state.desired}", "critical" if short and side.live else "warning" if short else "")
-    if state.healthy is None:
-        return Cell("?", "unknown")
-    return Cell("ready") if state.healthy else Cell("down", "critical" if side.live else "warning")
-
-
-def _weight(side: _Side, _: Moment) -> Cell:
-    return Cell(amount(side.state.weight_pct, " %"), "strong" if side.live else "muted")
-
-
-def _rps(side: _Side, _: Moment) -> Cell:
-    return _number(side.state.rps, "/s")
-
-
-def _errors(side: _Side, _: Moment) -> Cell:
-    tone: Tone = "critical" if side.state.failing and side.live else "" if side.state.error_pct else "muted"
-    return Cell(_percent(side.state.error_pct), tone)
-
-
-def _p95(side: _Side, _: Moment) -> Cell:
-    return _number(side.state.p95_ms, "ms")
-
-
-def _number(value: float | None, unit: str) -> Cell:
-    return Cell(amount(value, unit), "" if value else "muted")
-
-
-_SIDE_COLUMNS: tuple[Column[_Side], ...] = (
-    Column(title="", cell=lambda side, moment: Cell(moment.symbols.live if side.live else " ", "strong"), max_width=1),
-    Column(title="", cell=lambda side, _: Cell(side.name.upper(), color_tone(side.name)), min_width=5, max_width=10),
-    # That of the live side stands in the line above: of all that is said here it is missed least.
-    Column(
-        title="",
-        cell=lambda side, _: Cell(side.state.version or NOTHING),
-        min_width=5,
-        max_width=14,
-        flex=True,
-        priority=1,
-    ),
-    Column(title="", cell=_ready, min_width=3, max_width=9),
-    Column(title="", cell=_weight, min_width=5, max_width=5, align="right"),
-    Column(title="", cell=_rps, min_width=5, max_width=8, align="right", priority=2),
-    Column(title="", cell=_errors, min_width=5, max_width=7, align="right"),
-    Column(title="", cell=_p95, min_width=5, max_width=7, align="right", priority=3),
-)
-
-
 def block(deployment: Deployment, moment: Moment, width: int) -> list[Line]:
     """The lines of one service in `width` cells, or in as many as can be read across."""
     width = min(width, WIDE)
@@ -292,9 +220,7 @@ def block(deployment: Deployment, moment: Moment, width: int) -> list[Line]:
     lines: list[Line] = [[*head, Cell(" " * max(1, gap)), *words]]
     for word, said in _warnings(deployment):
         lines += broken([Cell(f"{moment.symbols.of(word)} {said}", word)], width, moment.lines, len(_INDENT))
-    sides = [_Side(name, state, state.takes_traffic) for name, state in _ordered(deployment)]
-    placed = fit(_SIDE_COLUMNS, width, sides, moment)
-    lines += [row(placed, side, moment) for side in sides]
+    lines += side_lines(deployment, moment, width)
     if deployment.action or deployment.action_about:
         lines += broken(_open_action(deployment, moment), width, moment.lines, 2 * len(_INDENT))
     elif moment.roomy:
@@ -345,10 +271,6 @@ def height(deployment: Deployment, roomy: bool) -> int:
     return lines + (1 if deployment.action or roomy else 0)
 
 
-def _ordered(deployment: Deployment) -> list[tuple[str, ColorState]]:
-    return sorted(deployment.colors.items(), key=lambda pair: (-(pair[1].weight_pct or 0), pair[0]))
-
-
 def counted(deployment: Deployment) -> tuple[Counted, ...]:
     """What is wrong or on the move; nothing where all is well."""
     word = health(deployment)
@@ -358,11 +280,11 @@ def counted(deployment: Deployment) -> tuple[Counted, ...]:
 
 
 def _versions(deployment: Deployment, _: Moment) -> Cell:
-    return Cell(" · ".join(f"{name.upper()} {state.version or NOTHING}" for name, state in _ordered(deployment)))
+    return Cell(" · ".join(f"{name.upper()} {state.version or NOTHING}" for name, state in ordered(deployment)))
 
 
 def _weights(deployment: Deployment, _: Moment) -> Cell:
-    return Cell(" · ".join(f"{name.upper()} {amount(state.weight_pct, ' %')}" for name, state in _ordered(deployment)))
+    return Cell(" · ".join(f"{name.upper()} {amount(state.weight_pct, ' %')}" for name, state in ordered(deployment)))
 
 
 DEPLOYMENTS: Kind[Deployment] = Kind(
