@@ -195,7 +195,7 @@ async def _offer(deployment: Deployment, change: Change, looked: _Looked, target
 async def _way_back_until(change: Change, service: str, targets: Targets) -> datetime | None:
     if change.at is None:
         return None
-    with contextlib.suppress(BackendError):
+    with contextlib.suppress(BackendError):  # then no end of it is known
         target = await targets.switch(service)
         return change.at + timedelta(seconds=target.settings.rollback_window)
     return None

@@ -136,7 +136,7 @@ async def _run(
     if owner is not None:
         waiting.add(asyncio.create_task(owner.stopping.wait()))
     try:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended by itself
             process.stdin.write(b"\n")
             process.stdin.close()
         await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

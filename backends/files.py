@@ -39,7 +39,7 @@ def naming(path: Path) -> Iterator[None]:
 
 def open_regular(path: Path, *, buffering: int = -1) -> BinaryIO:
     """A file open for reading. Raises OSError; NotRegular for a pipe or a device, which are not read from."""
-    file = open(path, "rb", buffering, opener=_without_waiting)  # noqa: SIM115
+    file = open(path, "rb", buffering, opener=_without_waiting)  # noqa: SIM115 - the caller closes it
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise NotRegular(path)

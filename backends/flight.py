@@ -41,7 +41,7 @@ class Flight(Generic[T]):
                 self._newest = None  # it may be a secret
         if outcome.failure is not None:
             raise outcome.failure
-        return outcome.value  # type: ignore[return-value]
+        return outcome.value  # type: ignore[return-value]  # a T, where it has not failed
 
     async def _flown(self) -> _Outcome[T]:
         try:

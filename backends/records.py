@@ -50,7 +50,7 @@ def each_record(body: bytes, shape: type[T], *, where: str) -> tuple[list[T], li
     if body == b"null":
         return [], []
     try:
-        return decode_json(body, list[shape], where=where), []  # type: ignore[valid-type]
+        return decode_json(body, list[shape], where=where), []  # type: ignore[valid-type]  # it is made at run time
     except BackendError:
         raws = decode_json(body, list[Raw], where=where)
     good: list[T] = []
@@ -78,20 +78,19 @@ def decode_mended(body: bytes, shape: type[T], *, where: str) -> T:
         if len(body) > MAX_LOOSE_BYTES:
             raise
         with contextlib.suppress(msgspec.DecodeError, RecursionError):
-            found, is_whole = _mended(without_nulls(decode_text(body, object)), shape)
-            if is_whole:
-                return found  # type: ignore[no-any-return]
+            return _mended(without_nulls(decode_text(body, object)), shape)
         raise refused from None
 
 
-def _mended(value: Any, shape: type[T]) -> tuple[Any, bool]:
+def _mended(value: Any, shape: type[T]) -> T:
+    """Raises msgspec.ValidationError for what can not be mended."""
     for number in range(MAX_MENDED):
         try:
-            return msgspec.convert(value, shape), True
+            return msgspec.convert(value, shape)
         except msgspec.ValidationError as error:
             if not _mend(value, str(error), number):
-                break
-    return None, False
+                raise
+    raise msgspec.ValidationError("too much of it is odd")
 
 
 def _mend(value: Any, words: str, number: int) -> bool:

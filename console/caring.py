@@ -45,7 +45,7 @@ class Caring:
         self._cares = True
         if not self._context.entries["notify"]:
             return
-        with contextlib.suppress(BackendError):
+        with contextlib.suppress(BackendError):  # nothing depends on it, and it is asked again
             gate = await self._opened()
             alone = [action for action in await gate.actions(open_only=True) if action.orphaned_since is not None]
             if alone:
@@ -77,7 +77,7 @@ class Caring:
         from actions.controlling.unwatched import tell_unwatched
         from console.runners import build_described
 
-        with contextlib.suppress(BackendError):
+        with contextlib.suppress(BackendError):  # the same
             gate = await self._opened()
             await tell_unwatched(
                 gate.journal, deployment, words, gate.policy.context, self._targets().notify(), build_described,

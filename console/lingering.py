@@ -59,7 +59,7 @@ async def _properties(env: Mapping[str, str], *names: str, of: str = "") -> dict
     path = shutil.which(command[0], path=env.get("PATH"))
     if path is None:
         return {}
-    with contextlib.suppress(OSError, TimeoutError):
+    with contextlib.suppress(OSError, TimeoutError):  # then nothing is known of it
         process = await asyncio.create_subprocess_exec(
             path, *command[1:], stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL, env={**without_secrets({**os.environ, **env}), "LC_ALL": "C"},

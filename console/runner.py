@@ -83,7 +83,7 @@ def _write_down(directory: Path | None, action_id: str, error: Exception) -> Non
     else:
         lines = redacted("".join(traceback.format_exception(error))).splitlines()
     text = "".join(f"{clean(redacted(line))}\n" for line in lines)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # without room nothing more can be said
         place = (directory if directory and is_own_directory(directory) else state_dir()) / "runner"
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if is_own_directory(place):

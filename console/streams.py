@@ -22,7 +22,7 @@ class _Out(io.FileIO):
 
     forgiving = False
 
-    def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
+    def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]  # ReadableBuffer is of typeshed alone
         """Raises BrokenPipeError for a reader that has gone, CommandError for anything else."""
         try:
             return super().write(data)

@@ -6,7 +6,7 @@ terminal cells; nothing ever wraps.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -57,6 +57,11 @@ class Cell(Struct, frozen=True):
 
 
 Line = list[Cell]
+
+
+def tone_of(word: str, among: Iterable[Tone], otherwise: Tone) -> Tone:
+    """`word` as a tone, where it is one of `among`."""
+    return next((tone for tone in among if tone == word), otherwise)
 
 
 class Column(Struct, Generic[T], frozen=True, kw_only=True):

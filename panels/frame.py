@@ -26,7 +26,7 @@ class PanelBox(Vertical):
     PanelBox > ScrollLines { height: 1fr; }
     """
 
-    def __init__(self, body: ScrollLines, *, key: str, title: str, id: str, needs_source: bool = True) -> None:  # noqa: A002
+    def __init__(self, body: ScrollLines, *, key: str, title: str, id: str, needs_source: bool = True) -> None:
         super().__init__(id=id)
         self.body = body
         self.key, self.title = key, title

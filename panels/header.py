@@ -38,7 +38,7 @@ class Header(Lines):
     Header.-protected:ansi { background: transparent; }
     """
 
-    def __init__(self, place: Place, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, place: Place, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._place = place
         self._worst: Health = "unknown"
@@ -139,7 +139,7 @@ class Strip(Lines):
 
     DEFAULT_CSS = "Strip { height: 1; display: none; } Strip.-shown { display: block; }"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._troubles: tuple[Trouble, ...] = ()
 

@@ -23,7 +23,7 @@ class KeyBar(Lines):
 
     DEFAULT_CSS = "KeyBar { height: 1; }"
 
-    def __init__(self, order: tuple[str, ...] = (), *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, order: tuple[str, ...] = (), *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._order = order
         self.plain = False

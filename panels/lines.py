@@ -28,7 +28,7 @@ class Lines(Widget):
 
     ALLOW_SELECT = False
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._painted: dict[int, Strip] = {}
         self._base = Style.null()
@@ -116,7 +116,7 @@ class ScrollLines(Lines, can_focus=True):
     their own they would be two thirds of what the first paint has to lay out.
     """
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.top = 0
         self.notices: Sequence[Line] = ()

@@ -64,7 +64,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         self,
         kind: Kind[T],
         *,
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(id=id)

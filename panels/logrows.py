@@ -22,7 +22,7 @@ MAX_SOURCE = 14
 class LogRows(ScrollLines, inherit_bindings=False):
     """The lines of a `LogStore`, drawn. `top` is the position of the first line in sight among those shown."""
 
-    def __init__(self, max_bytes: int, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, max_bytes: int, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.moment = Moment(datetime.now(UTC))
         self.store = LogStore(max_bytes)

@@ -53,7 +53,7 @@ class LogView(LogRows, inherit_bindings=False):
     class Changed(Message):
         """Following, the filter or what is below changed."""
 
-    def __init__(self, *, max_bytes: int = MAX_BYTES, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, max_bytes: int = MAX_BYTES, id: str | None = None) -> None:
         super().__init__(max_bytes, id=id)
         self.follow = True
         self.opened: Callable[[LogEntry], object] = lambda _: None  # with a line that is wanted alone

@@ -24,7 +24,7 @@ def _rgb(name: str, *, dark: bool, surfaces: tuple[str, str, str], text: tuple[s
         surface=surface,
         panel=panel,
         foreground=foreground,
-        **tones,  # type: ignore[arg-type]
+        **tones,  # type: ignore[arg-type]  # mypy holds them against the flags, too
         variables={
             "text-muted": muted,
             **{f"text-{tone}": color for tone, color in tones.items()},
@@ -54,7 +54,7 @@ def _terminal(name: str, cursor: str, text_on_cursor: str, **tones: str) -> Them
     """Drawn on the terminal's own ground."""
     return Theme(
         name=name, dark=True, ansi=True, background=_ANSI, surface=_ANSI, panel=_ANSI, boost=_ANSI, foreground=_ANSI,
-        **tones,  # type: ignore[arg-type]
+        **tones,  # type: ignore[arg-type]  # mypy holds them against the flags, too
         variables={
             "ansi-background": "ansi_black",
             "ansi-foreground": "ansi_white",

@@ -34,7 +34,7 @@ class Symbols(Struct, frozen=True):
 
     def of(self, word: str) -> str:
         """The symbol for a health, a run state, an alert state or a step status; a word that is not known is `?`."""
-        return getattr(self, _SYMBOL_NAME.get(word, "unknown"))  # type: ignore[no-any-return]
+        return str(getattr(self, _SYMBOL_NAME.get(word, "unknown")))
 
     def legend(self) -> list[tuple[str, str]]:
         """Each symbol with what it says, wherever it stands."""

@@ -126,8 +126,11 @@ def _records(connection: Connection, wanted: set[str], since: str) -> dict[str, 
 
 def _from(connection: Connection, wanted: set[str], seq: int) -> dict[str, _Record]:
     found: dict[str, _Record] = {}
-    # An order to it is a command, too, and holds no digest.
-    begins = lambda told: told.kind == "command" and told.result != "queued" and told.action in wanted - found.keys()  # noqa: E731
+
+    def begins(told: _Agreed) -> bool:
+        # An order to it is a command, too, and holds no digest.
+        return told.kind == "command" and told.result != "queued" and told.action in wanted - found.keys()
+
     for place, told in _whole(connection, _COMMAND, seq, begins):
         found[told.action] = _Record(place, told.plan_digest)
         if found.keys() == wanted:
@@ -137,7 +140,10 @@ def _from(connection: Connection, wanted: set[str], seq: int) -> dict[str, _Reco
 
 def not_believed(connection: Connection, wanted: set[str]) -> set[str]:
     """Those of `wanted` of which an operator had it noted that their rows are not believed."""
-    noted = lambda told: told.kind == "note" and told.result == NOT_BELIEVED and told.action in wanted  # noqa: E731
+
+    def noted(told: _Agreed) -> bool:
+        return told.kind == "note" and told.result == NOT_BELIEVED and told.action in wanted
+
     return {told.action for _, told in _whole(connection, f'%"result":"{NOT_BELIEVED}"%', 1, noted)}
 
 

@@ -127,7 +127,7 @@ class LateFile:
             os.close(self._descriptor)
             self._descriptor = None
             if self.path is not None:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # whoever adds it takes it away
                     self.path.unlink()
 
 
@@ -186,7 +186,7 @@ async def add_late(journal: TakesLate, context: str, env: Mapping[str, str]) -> 
                 continue
             if await journal.add_late(late):
                 added.append(late.draft.id)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # what is added already is not added twice
                 path.unlink()
     return added
 
@@ -240,7 +240,7 @@ def _read(descriptor: int, journal: str, context: str) -> Late | None:
     entries: list[AuditEntry] = []
     at, ended = "", None
     for line in lines[1:]:
-        with contextlib.suppress(msgspec.MsgspecError):
+        with contextlib.suppress(msgspec.MsgspecError):  # a line that was cut off in the middle
             told = decode_text(line, dict[str, Any])
             if "ended" in told:
                 ended = msgspec.convert(told, _End).ended

@@ -34,7 +34,7 @@ class Records:
     def look(self, sql: "SqlJournal") -> None:
         """Whether the file is there; where it is not, all records so far are kept from now on."""
         if self._late is None and not sql.is_there():
-            with contextlib.suppress(BackendError, *NO_SENSE):
+            with contextlib.suppress(BackendError, *NO_SENSE):  # tried again with the next look
                 draft = sql.draft(self._action_id)
                 self._late = LateFile(places(self._location, self._env), self._location.name, draft)
                 self.keep(sql)
@@ -43,7 +43,7 @@ class Records:
     def keep(self, sql: "SqlJournal") -> None:
         """What was recorded since."""
         if self._late is not None:
-            with contextlib.suppress(BackendError, *NO_SENSE):
+            with contextlib.suppress(BackendError, *NO_SENSE):  # what is not kept yet is with the next one
                 for line in sql.audit_lines_of(self._action_id)[self._kept :]:
                     self._late.add(line)
                     self._kept += 1
@@ -51,7 +51,7 @@ class Records:
     def end(self, sql: "SqlJournal", context: str) -> None:
         """Its runner ends: the file is free to be added to the next journal of that name."""
         if self._late is not None:
-            with contextlib.suppress(BackendError, *NO_SENSE):
+            with contextlib.suppress(BackendError, *NO_SENSE):  # who adds it sees how far it came
                 for action in sql.action(context, self._action_id):
                     self._late.end(action)
 

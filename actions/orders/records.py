@@ -1,17 +1,19 @@
 """What the audit keeps of an order, and the hash by which the same request is known again."""
 
+from typing import Any
+
 from actions.ids import digest
 from actions.journal.audit import AuditEntry, AuditKind
 from actions.kinds import kind_of
 from actions.models import Actor, Consent, Plan, Request
 
 
-def entry_of(kind: AuditKind, plan: Plan, actor: Actor, result: str, **told: object) -> AuditEntry:
+def entry_of(kind: AuditKind, plan: Plan, actor: Actor, result: str, **told: Any) -> AuditEntry:
     """A record of what became of `plan`."""
     return AuditEntry(
         kind=kind, order=plan.request.order or plan.kind, context=plan.context, target=plan.service,
         actor=actor, plan_hash=plan.hash, overrides=plan.request.overrides, undo=plan.summary.undo,
-        result=result, **told,  # type: ignore[arg-type]
+        result=result, **told,
     )  # fmt: skip
 
 

@@ -140,7 +140,7 @@ class Deploying:
         live = self._traffic.before.live
         if live == color or live in ("mixed", "unknown"):
             return None
-        with contextlib.suppress(BackendError):
+        with contextlib.suppress(BackendError):  # then as many as it has by itself
             return (await deployer.deployed(live)).desired
         return None
 

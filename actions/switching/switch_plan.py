@@ -222,7 +222,7 @@ async def live_is_bad(target: SwitchTarget, state: SwitchState) -> Finding | Non
     probe = await probe_self_test(target, state.live)
     if probe.code == LIVE_DOWN:
         return probe
-    with contextlib.suppress(BackendError):
+    with contextlib.suppress(BackendError):  # the probe has said what there is
         side = (await target.adapter.deployment()).colors.get(state.live)
         if side is not None and side.rates_pending:
             await asyncio.sleep(RATE_S)

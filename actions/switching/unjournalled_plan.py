@@ -73,10 +73,10 @@ async def _by_copy(request: Request, policy: Policy, location: JournalLocation, 
 
 async def _open_in(journal: Journal, context: str, service: str, error: JournalError) -> str:
     """The id of the open action, of which nothing else can be believed."""
-    with contextlib.suppress(JournalError):
+    with contextlib.suppress(JournalError):  # then a copy may say it
         if error.kind == "malformed":
             return await journal.open_id(context, service)
-    with contextlib.suppress(JournalError):
+    with contextlib.suppress(JournalError):  # then nobody knows
         async with copied(journal.location) as copy:
             return await copy.open_id(context, service)
     return ""

@@ -34,7 +34,7 @@ async def on_sides(target: SwitchTarget, left: str, gains: str, version: str = "
 
 
 async def _version(target: SwitchTarget, color: str) -> str:
-    with contextlib.suppress(BackendError):
+    with contextlib.suppress(BackendError):  # a version that nobody tells is empty
         return (await target.adapter.color_health(color)).version or ""
     return ""
 
@@ -43,6 +43,6 @@ async def _deployed(target: SwitchTarget, color: str) -> Deployed | None:
     deployer = target.adapter.deployer
     if deployer is None or color not in target.settings.colors:
         return None
-    with contextlib.suppress(BackendError):
+    with contextlib.suppress(BackendError):  # a side that nobody can look at is not known
         return await deployer.deployed(color)
     return None

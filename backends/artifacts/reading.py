@@ -81,7 +81,7 @@ class Artifacts:
         for attempt in range(1, DECODE_ATTEMPTS + 1):
             kept = self._kept.get(name)
             try:
-                found = await self._run(lambda: self._load(name, decode, kept, max_bytes))  # noqa: B023
+                found = await self._run(lambda: self._load(name, decode, kept, max_bytes))  # noqa: B023 - it has run before they change
             except _DamagedError as damage:
                 fresh = time.time() - damage.modified_at < WRITTEN_WITHIN_S
                 if attempt == DECODE_ATTEMPTS or not fresh:

@@ -40,7 +40,7 @@ class Bucket:
 
     def read(self, name: str, *, unless: str, max_bytes: int) -> Content | None:
         """As `Storage.read`."""
-        import botocore.exceptions as boto  # type: ignore[import-untyped]
+        import botocore.exceptions as boto
 
         condition = {"IfNoneMatch": unless} if unless else {}
         with self._lent() as client:

@@ -105,9 +105,9 @@ class AwsSession:
 
     def __init__(self, access: AwsAccess, keys: dict[str, str], *, timeout_s: float) -> None:
         import_in_turn("boto3.session")  # 0.3 s
-        import boto3.session  # type: ignore[import-untyped]
-        import botocore.exceptions  # type: ignore[import-untyped]
-        import botocore.session  # type: ignore[import-untyped]
+        import boto3.session
+        import botocore.exceptions
+        import botocore.session
 
         from backends.aws.quiet import never_ask, take_role
 
@@ -199,7 +199,7 @@ class AwsSession:
         return client
 
     def _made(self, make: Any, service: str, attempts: int, **keys: Any) -> Any:
-        import botocore.config  # type: ignore[import-untyped]
+        import botocore.config
 
         how = botocore.config.Config(
             connect_timeout=min(CONNECT_TIMEOUT_S, self._timeout_s),

@@ -182,7 +182,7 @@ class Account:
         """A client, in a thread of the caller's own and after `resolve`, for what is more than one answer: pages as
         they come, a body. `attempts` of each call, by default as many as of a read. What goes wrong inside is raised as
         a BackendError that begins with `where`."""
-        import botocore.exceptions as boto  # type: ignore[import-untyped]
+        import botocore.exceptions as boto
 
         where = where or self.where
         try:

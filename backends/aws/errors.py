@@ -69,7 +69,7 @@ def _said(response: dict[str, Any]) -> tuple[str, str, int | None, ErrorKind | N
 def strange_answers() -> tuple[type[Exception], ...]:
     """What botocore falls over where a proxy, or something else than AWS, answers: it makes a dict without its keys of
     it, finds no XML in it, or recurses into a million brackets."""
-    from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
+    from botocore.parsers import ResponseParserError
 
     return ResponseParserError, AttributeError, KeyError, TypeError, ValueError, RecursionError
 
@@ -83,7 +83,7 @@ def no_answer_of(service: str, where: str, error: Exception) -> BackendError:
 def aws_error(error: Exception, where: str, *, service: str = "", profile: str = "") -> BackendError:
     """`service` as boto3 calls it, for the right that is missing where AWS does not name it; `profile` for `aws sso
     login`."""
-    import botocore.exceptions as boto  # type: ignore[import-untyped]
+    import botocore.exceptions as boto
 
     if isinstance(error, BackendError):
         return error

@@ -41,8 +41,8 @@ def ends_before(core: Any, profile: str, needed_s: float) -> Ends | None:
 
 def _sso(own: Mapping[str, Any], profile: str, needed_s: float) -> Ends | None:
     """The keys of a login are renewed for as long as the login lasts, and that by itself where it may be."""
-    from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
-    from botocore.utils import JSONFileCache, SSOTokenLoader  # type: ignore[import-untyped]
+    from botocore.exceptions import BotoCoreError
+    from botocore.utils import JSONFileCache, SSOTokenLoader
 
     name = own.get("sso_session")
     try:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from botocore.credentials import (  # type: ignore[import-untyped]
+from botocore.credentials import (
     AssumeRoleCredentialFetcher,
     AssumeRoleProvider,
     CanonicalNameCredentialSourcer,
@@ -23,7 +23,7 @@ from botocore.credentials import (  # type: ignore[import-untyped]
     ProcessProvider,
     ProfileProviderBuilder,
 )
-from botocore.session import get_session  # type: ignore[import-untyped]
+from botocore.session import get_session
 
 from backends.errors import BackendError
 from backends.text import clean
@@ -71,7 +71,7 @@ def take_role(core: Any, role_arn: str, external_id: str, made: Callable[..., An
     return session
 
 
-class _Taken(CredentialProvider):  # type: ignore[misc]
+class _Taken(CredentialProvider):  # type: ignore[misc]  # botocore has no types
     """Credentials that are there already."""
 
     METHOD = "tealdeck-role"

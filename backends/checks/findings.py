@@ -59,8 +59,8 @@ class Findings:
         *,
         limits: Limits = NO_LIMITS,
         unit: str = "",
-        min: float | None = 0,  # noqa: A002  as perfdata calls it
-        max: float | None = None,  # noqa: A002
+        min: float | None = 0,  # noqa: A002 - as perfdata calls it
+        max: float | None = None,  # noqa: A002 - the same
     ) -> None:
         """A value for perfdata; beyond its limits it is a fault, said in `words`."""
         warn, crit = limits.texts()

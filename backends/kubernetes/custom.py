@@ -49,7 +49,7 @@ class CustomKind:
 
     async def all_as(self, shape: type[T], namespace: str = "") -> list[T]:
         """The same, each as a `shape` that fits all of the versions."""
-        return (await self._ask(shape=Items[shape], namespace=namespace)).items  # type: ignore[valid-type]
+        return (await self._ask(shape=Items[shape], namespace=namespace)).items  # type: ignore[valid-type]  # made at run time
 
     async def _ask(self, *name: str, shape: type[T], namespace: str = "") -> T:
         try:

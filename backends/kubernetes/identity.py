@@ -231,7 +231,7 @@ def _ask_library(access: Access) -> Identity:
 
     settings = client.Configuration()
     try:
-        config.load_kube_config(  # type: ignore[no-untyped-call]
+        config.load_kube_config(  # type: ignore[no-untyped-call]  # it has no types
             os.pathsep.join(str(path) for path in access.files), access.context, settings, persist_config=False
         )
     except Exception as error:  # it raises what its own libraries do

@@ -198,7 +198,7 @@ def _reversed(found: Mapping[Path, _File]) -> list[tuple[Path, _File]]:
 
 
 def _read(path: Path) -> _File:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 15 times as fast, where it was built
     try:

@@ -130,7 +130,7 @@ def _second(
             years = tuple(written.year + 1 - back for back in range(9))
         for candidate in years:
             try:
-                naive = datetime(candidate, number, day, hour, minute, second - leap)  # noqa: DTZ001
+                naive = datetime(candidate, number, day, hour, minute, second - leap)  # noqa: DTZ001 - its zone comes next
             except ValueError:
                 continue
             at = _aware(naive, offset, zone)
@@ -167,7 +167,7 @@ def _aware(naive: datetime, offset: str, zone: ZoneInfo | None) -> datetime | No
 @lru_cache(maxsize=256)
 def _is_name_of(zone: ZoneInfo | None, name: str) -> bool:
     """Whether a zone is called that in some season of these years."""
-    seasons = [datetime(datetime.now(UTC).year, month, 1) for month in (1, 7)]  # noqa: DTZ001
+    seasons = [datetime(datetime.now(UTC).year, month, 1) for month in (1, 7)]  # noqa: DTZ001 - in any zone
     return any((at.replace(tzinfo=zone) if zone else at.astimezone()).tzname() == name for at in seasons)
 
 

@@ -115,7 +115,7 @@ class LogsContract:
         now = T0 + timedelta(seconds=5)
         write([Line(now, "INFO", "new 1"), Line(now, "INFO", "old"), Line(now, "INFO", "new 2")])
         assert [entry.message for entry in await waiting] == ["new 1", "new 2"]
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()  # type: ignore[attr-defined]  # a follow is a generator
 
     async def test_follow_begins_with_the_last_lines_and_loses_none(self, adapter: Logs, write: Write) -> None:
         write(lines(40))
@@ -126,13 +126,13 @@ class LogsContract:
             write([Line(T0 + timedelta(seconds=40), "INFO", f"new {number}")])
             await asyncio.sleep(0.01)
         assert [entry.message for entry in await waiting] == [f"new {number}" for number in range(30)]
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()  # type: ignore[attr-defined]  # a follow is a generator
 
     async def test_since_bounds_only_the_beginning_of_a_follow(self, adapter: Logs, write: Write) -> None:
         write(lines(40))
         stream = adapter.follow(LogQuery(since=T0 + timedelta(seconds=38)))
         assert [entry.message for entry in await take(stream, 2, PATIENCE_S)] == ["line 38", "line 39"]
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()  # type: ignore[attr-defined]  # a follow is a generator
 
     async def test_close_twice(self, adapter: Logs) -> None:
         await adapter.query(LogQuery())

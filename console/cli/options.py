@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from msgspec import Struct
@@ -156,9 +156,10 @@ def _with_options(
         return command(*args, **{argument: build(values)}, **values)
 
     update_wrapper(wrapper, command)
+    made: Any = wrapper
     for option in reversed(options):
-        wrapper = option(wrapper)
-    return wrapper  # type: ignore[return-value]
+        made = option(made)
+    return cast("Command", made)
 
 
 def _common(values: dict[str, Any]) -> Common:

@@ -134,7 +134,7 @@ def fitting_fields(data: Mapping[str, Any], shape: type) -> dict[str, Any]:
     fitting = {}
     for field in fields_of(shape):
         if field.encode_name in data:
-            with contextlib.suppress(msgspec.ValidationError):
+            with contextlib.suppress(msgspec.ValidationError):  # what does not fit is told by who reads all
                 msgspec.convert(data[field.encode_name], field.type, dec_hook=decode_hook)
                 fitting[field.encode_name] = data[field.encode_name]
     return fitting

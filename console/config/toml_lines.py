@@ -31,7 +31,7 @@ def line_numbers(text: str) -> dict[KeyPath, int]:
     of its own, as `a` in `a.b = 1`, has the first one that speaks of it. Text that is not TOML ends the search.
     """
     scanner = _Scanner(text)
-    with suppress(ValueError):
+    with suppress(ValueError):  # text that is no TOML: as far as it goes
         scanner.document()
     return scanner.found
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from backends.ports import Logs
 
 P = TypeVar("P")
-I = TypeVar("I")  # noqa: E741
+ItemT = TypeVar("ItemT")
 
 
 class Adapters(Protocol):
@@ -125,7 +125,7 @@ def name_of(item: Any) -> str:
     return str(getattr(item, "name", "") or item.ref)
 
 
-class Reading(Struct, Generic[P, I], frozen=True, kw_only=True):
+class Reading(Struct, Generic[P, ItemT], frozen=True, kw_only=True):
     """A port that is read again and again.
 
     item: what one read hands out.
@@ -150,27 +150,27 @@ class Reading(Struct, Generic[P, I], frozen=True, kw_only=True):
         not say so.
     """
 
-    item: type[I]
-    fetch: Callable[[Desk, str], Awaitable[tuple[I, ...]]]
+    item: type[ItemT]
+    fetch: Callable[[Desk, str], Awaitable[tuple[ItemT, ...]]]
     interval_s: float
     then: Callable[[Desk, Snapshot], None] = nothing_follows
     beside: tuple[str, ...] = ()
     kept: bool = True
     checked: Literal["whole", "each", ""] = "whole"
-    standing: Callable[[Sequence[Snapshot]], list[I]] = everything
+    standing: Callable[[Sequence[Snapshot]], list[ItemT]] = everything
     single: str = ""
-    title: Callable[[I], str] = name_of
-    says: Callable[[I], str] = name_of
-    unjudged: Callable[[I], str] = judged_at_once
-    quiet: Callable[[I], str] = judged_at_once
-    at: Callable[[I], datetime | None] = no_time
-    past: Callable[[Adapters, str, Then], Awaitable[tuple[I, ...]]] | None = None
-    began: Callable[[I], datetime | None] = no_time
+    title: Callable[[ItemT], str] = name_of
+    says: Callable[[ItemT], str] = name_of
+    unjudged: Callable[[ItemT], str] = judged_at_once
+    quiet: Callable[[ItemT], str] = judged_at_once
+    at: Callable[[ItemT], datetime | None] = no_time
+    past: Callable[[Adapters, str, Then], Awaitable[tuple[ItemT, ...]]] | None = None
+    began: Callable[[ItemT], datetime | None] = no_time
     empty: str = ""
-    problems: Callable[[Sequence[I]], Sequence[Problem]] = no_problems
-    over: Callable[[Sequence[I], Episode, datetime], datetime | None] = over_when_gone
+    problems: Callable[[Sequence[ItemT]], Sequence[Problem]] = no_problems
+    over: Callable[[Sequence[ItemT], Episode, datetime], datetime | None] = over_when_gone
 
-    def open_question(self, item: I) -> str:
+    def open_question(self, item: ItemT) -> str:
         """What of `item` another look may tell, in words; empty where there is nothing."""
         return self.unjudged(item) or self.quiet(item)
 
@@ -201,7 +201,7 @@ class Place(Struct, frozen=True, kw_only=True):
     row: Literal["upper", "lower", "last", ""] = ""
 
 
-class Port(Struct, Generic[P, I], frozen=True, kw_only=True):
+class Port(Struct, Generic[P, ItemT], frozen=True, kw_only=True):
     """A kind of outside system: what it is asked by, what it tells, and what is said of it.
 
     name: of its entries in the config, its snapshots and its list in `teal status -o json`.
@@ -228,12 +228,12 @@ class Port(Struct, Generic[P, I], frozen=True, kw_only=True):
     orders: tuple[str, str] = ("", "")
     referred: bool = False
     noun_of_entry: str = ""
-    reading: Reading[P, I] | None = None
+    reading: Reading[P, ItemT] | None = None
     noun: Noun | None = None
     documents: Mapping[str, type | str] = {}
     show: str = ""
     shown_as: str = ""
-    command_of: Callable[[I, str], str] | None = None
+    command_of: Callable[[ItemT, str], str] | None = None
     screen: str = "console.screens.item_detail:ItemDetail"
     place: Place | None = None
 

@@ -143,7 +143,7 @@ class Remembering:
 
     async def _keep(self, news: Sequence[Episode]) -> None:
         self._pending = remembered(self._pending, news)[-PENDING:]
-        with contextlib.suppress(BackendError, TimeoutError):
+        with contextlib.suppress(BackendError, TimeoutError):  # then beside the snapshots
             async with asyncio.timeout(WRITE_S):
                 if await self._written():
                     return

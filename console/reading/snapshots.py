@@ -43,7 +43,7 @@ def _is_kept(key: SourceKey) -> bool:
 
 def _decoder(panel: str) -> msgspec.msgpack.Decoder[Any]:
     reading = reading_of(panel)
-    return msgspec.msgpack.Decoder(list[reading.item if reading else Any])  # type: ignore[misc]
+    return msgspec.msgpack.Decoder(list[reading.item if reading else Any])  # type: ignore[misc]  # made at run time
 
 
 class SnapshotFiles:
@@ -63,7 +63,7 @@ class SnapshotFiles:
             snapshot.interval_s,
             msgspec.Raw(msgspec.msgpack.encode(snapshot.items)),
         )
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # a full disk costs the next start its old data
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             target = self._file(snapshot.key)
             temporary = target.with_suffix(f".{os.getpid()}")

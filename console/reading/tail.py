@@ -169,7 +169,7 @@ class Tail:
                     await asyncio.sleep(0)
         finally:
             quiet.cancel()
-            await stream.aclose()  # type: ignore[attr-defined]
+            await stream.aclose()  # type: ignore[attr-defined]  # a follow is a generator
 
     def _open(self, name: str, state: TailState) -> None:
         if state.followed_since is None:

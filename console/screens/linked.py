@@ -31,7 +31,7 @@ class Linked(Options):
     """
     app: Host
 
-    def __init__(self, *, id: str = "linked") -> None:  # noqa: A002
+    def __init__(self, *, id: str = "linked") -> None:
         super().__init__(id=id, markup=False)
         self._items: list[Item] = []
         self.display = False

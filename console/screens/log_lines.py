@@ -69,7 +69,7 @@ class LogLines(ScrollView, can_focus=True):
     ]
     DEFAULT_CSS = "LogLines { scrollbar-size-vertical: 1; }"
 
-    def __init__(self, zone: tzinfo, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, zone: tzinfo, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._zone = zone
         self._entries: list[LogEntry] = []

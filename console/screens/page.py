@@ -35,7 +35,7 @@ _UNDERLINE = "_" * 240  # as far as the field goes
 class Field(TextLine):
     """A line of a form: Enter goes on at once, Esc leaves it, so that what is typed behind goes where it led."""
 
-    def __init__(self, id: str, value: str = "", *, max_length: int = 0) -> None:  # noqa: A002
+    def __init__(self, id: str, value: str = "", *, max_length: int = 0) -> None:
         super().__init__(
             placeholder=_UNDERLINE, id=id, value=value, max_length=max_length, select_on_focus=False, left=self._leave
         )

@@ -106,7 +106,7 @@ class Frame(Vertical):
     Frame.-fitted > .bottom { dock: bottom; height: auto; }
     """
 
-    def __init__(self, *children: Widget, title: str, id: str | None = None, fitted: bool = False) -> None:  # noqa: A002
+    def __init__(self, *children: Widget, title: str, id: str | None = None, fitted: bool = False) -> None:
         super().__init__(*children, id=id, classes="-fitted" if fitted else None)
         self._left, self._right = Content.styled(title, STRONG), Content()
 
@@ -176,7 +176,7 @@ class Paragraphs(Widget):
 
     DEFAULT_CSS = "Paragraphs { height: auto; }"
 
-    def __init__(self, indent: int, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+    def __init__(self, indent: int, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._indent = indent
         self._rows: tuple[Row, ...] = ()

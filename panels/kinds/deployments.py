@@ -16,6 +16,7 @@ from panels.columns import (
     broken,
     crop,
     line_width,
+    tone_of,
 )
 from panels.kinds.sides import color_tone, ordered, percent, side_lines
 from panels.words import NOTHING, ago, amount, took
@@ -213,7 +214,8 @@ def block(deployment: Deployment, moment: Moment, width: int) -> list[Line]:
     words = live_words(deployment, moment.now)
     word = health(deployment)
     word = word if moment.known or word == "critical" else "unknown"
-    head: Line = [] if word in ("ok", "running") else [Cell(f"{moment.symbols.of(word)} ", word)]  # type: ignore[arg-type]
+    told = tone_of(word, ("critical", "warning", "unknown"), "")
+    head: Line = [Cell(f"{moment.symbols.of(word)} ", told)] if told else []
     room = width - line_width(words) - line_width(head) - 2
     head = [*head, Cell(crop(deployment.service, max(4, room)), "strong")]
     gap = width - line_width(head) - line_width(words)

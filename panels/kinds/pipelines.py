@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from backends.models import PipelineRun, severity_rank
 from backends.run_names import run_name as run_name
-from panels.columns import Cell, Column, Counted, Kind, Moment, Tone
+from panels.columns import Cell, Column, Counted, Kind, Moment, Tone, tone_of
 from panels.words import NOTHING, ago, took
 
 HISTORY = 12
@@ -64,8 +64,7 @@ def last_words(run: PipelineRun, most: int = HISTORY) -> list[str]:
 
 def tone(run: PipelineRun) -> Tone:
     """The hue of a run: none where it is fine."""
-    found = health(run)
-    return found if found in ("critical", "warning", "unknown", "running") else ""  # type: ignore[return-value]
+    return tone_of(health(run), ("critical", "warning", "unknown", "running"), "")
 
 
 def _name(run: PipelineRun, _: Moment) -> Cell:

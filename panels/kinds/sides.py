@@ -1,13 +1,13 @@
 """The sides of a deployment: a small table, a row for each color."""
 
 from backends.models import ColorState, Deployment
-from panels.columns import Cell, Column, Line, Moment, Tone, fit, row
+from panels.columns import Cell, Column, Line, Moment, Tone, fit, row, tone_of
 from panels.words import NOTHING, amount
 
 
 def color_tone(color: str) -> Tone:
     """Blue and green are written in their own hue, since the word is always there too."""
-    return color if color in ("blue", "green") else "strong"  # type: ignore[return-value]
+    return tone_of(color, ("blue", "green"), "strong")
 
 
 def ordered(deployment: Deployment) -> list[tuple[str, ColorState]]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from msgspec.structs import replace
 
 from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, TimelineEvent
-from panels.columns import Cell, Column, Kind, Moment, Tone
+from panels.columns import Cell, Column, Kind, Moment, Tone, tone_of
 from panels.kinds.alerts import fold
 from panels.kinds.pipelines import in_words, reason, run_name, state_words
 from panels.kinds.timeline_event import Event
@@ -180,7 +180,7 @@ def breached_since(score: QualityScore) -> datetime | None:
 
 
 def _tone(event: Event) -> Tone:
-    return event.health if event.health in ("critical", "warning", "unknown") else "muted"  # type: ignore[return-value]
+    return tone_of(event.health, ("critical", "warning", "unknown"), "muted")
 
 
 def folded(found: Sequence[Event]) -> list[Event]:

@@ -44,7 +44,7 @@ class _File(Struct, rename="kebab"):
 
 def session_of(context: str, url: str) -> ServerAccess:
     """The server and the token of that context; `url` where it is not the same. Blocks. Raises BackendError(config)."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     path = _path()
     try:

@@ -22,7 +22,7 @@ from backends.errors import BackendError
 from backends.kubernetes.api import FIELD_MANAGER
 from backends.models import ControllerPhase, ControllerView, Revision
 from backends.ports import ControllerState, Operation
-from backends.ports.controllers import TO
+from backends.ports.controllers import TO, OperationState
 from backends.redaction import quoted
 from backends.times import local_words
 
@@ -205,8 +205,8 @@ class Seen:
         if newest is not None and newest.by:
             words += f" by {newest.by}"
         back = self._goes_to_stable and mine is not None and _age(self.stable) <= _age(mine)
-        state = "rolled_back" if back else "stopped"
-        return Operation(id=ident, state=state, target=target, source=source, shares=unmoved, detail=words)  # type: ignore[arg-type]
+        state: OperationState = "rolled_back" if back else "stopped"
+        return Operation(id=ident, state=state, target=target, source=source, shares=unmoved, detail=words)
 
     # ---- inside
 

@@ -76,7 +76,7 @@ def _lower(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _yaml(text: str) -> Any:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         return yaml.safe_load(text)

@@ -35,7 +35,7 @@ Key = tuple[str, str, str]
 
 def resources(manifest: str, namespace: str, *, only: frozenset[str] | None = None) -> dict[Key, Resource]:
     """Its objects by (kind, namespace, name), of the kinds `only`. What is no object is left out. Blocks."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     found: dict[Key, Resource] = {}

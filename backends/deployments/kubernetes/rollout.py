@@ -4,6 +4,7 @@ Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#de
 """
 
 from datetime import datetime
+from typing import Literal
 
 from backends.deployments.kubernetes.sides import image_of, waiting_words
 from backends.kubernetes.api import FIELD_MANAGER
@@ -23,8 +24,8 @@ def judge_rollout(workload: Workload, pods: list[Pod], container: str) -> Rollou
     new = [pod for pod in pods if not pod.is_leaving and _is_of(pod, workload, container)]
     words = f"{min(status.available_replicas, status.updated_replicas)} of {desired} available"
 
-    def say(state: str, detail: str) -> Rollout:
-        return Rollout(state=state, detail=detail, ready=ready, desired=desired)  # type: ignore[arg-type]
+    def say(state: Literal["progressing", "complete", "failed"], detail: str) -> Rollout:
+        return Rollout(state=state, detail=detail, ready=ready, desired=desired)
 
     if broken := _broken(new):
         return say("failed", broken)

@@ -185,7 +185,7 @@ class WeightedRoute(ABC):
         """Endpoints of its Service that take requests."""
         return await sides.carrying(chosen)
 
-    async def before_write(self, found: CustomObject, gaining: tuple[str, ...]) -> None:  # noqa: B027
+    async def before_write(self, found: CustomObject, gaining: tuple[str, ...]) -> None:  # noqa: B027 - most have nothing
         """Nothing, where nothing else has to be there first."""
 
     async def findings(self, found: CustomObject, sides: Sides, behind: dict[str, Chosen]) -> list[Finding]:

@@ -160,7 +160,7 @@ def _key(found: Found) -> tuple[str, int, str]:
 
 
 def _failed(error: Exception, where: str, profile: str) -> BackendError:
-    import botocore.exceptions as boto  # type: ignore[import-untyped]
+    import botocore.exceptions as boto
 
     if isinstance(error, boto.BotoCoreError | boto.ClientError):
         return aws_error(error, where, service="logs", profile=profile)

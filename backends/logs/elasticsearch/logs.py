@@ -105,7 +105,7 @@ class SearchConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class _PointInTime:
     """An open point in time; a search may give it another id, and the newest one counts."""
 
-    def __init__(self, id: str) -> None:  # noqa: A002
+    def __init__(self, id: str) -> None:
         self.id = id
 
 

@@ -93,7 +93,7 @@ class LokiConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class _Data(Struct):
-    resultType: str  # noqa: N815
+    result_type: str = field(name="resultType")
     result: list[Any] = []
 
 
@@ -306,7 +306,7 @@ class LokiLogs:
             raise refusal(answer, headers=known.headers, auth=known.auth, said=_said(answer), asked=asked)
 
         answer = await self._keys.entered(ask)
-        if (kind := answer.decode(_Answer).data.resultType) != "streams":
+        if (kind := answer.decode(_Answer).data.result_type) != "streams":
             raise BackendError(
                 "config",
                 f"logs {self._context.name}: the query gives a {clean(kind, 40)}, not lines",

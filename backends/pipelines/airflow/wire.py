@@ -85,8 +85,9 @@ class DagRun(Struct, frozen=True):
         if state != "failed" or not marks:
             return state
         cancelled, ended = parse_time(marks[-1]), parse_time(self.end_date)
-        known = cancelled is not None and ended is not None
-        return "cancelled" if known and ended <= cancelled + _CANCEL_TAKES else state  # type: ignore[operator]
+        if cancelled is None or ended is None:
+            return state
+        return "cancelled" if ended <= cancelled + _CANCEL_TAKES else state
 
     @property
     def version(self) -> DagVersion | None:

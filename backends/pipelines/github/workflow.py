@@ -34,7 +34,7 @@ def read_workflow(content: str) -> WorkflowFile:
         text = base64.b64decode(content)
         if len(text) > MAX_BYTES:
             return WorkflowFile()
-        import yaml  # type: ignore[import-untyped]
+        import yaml
 
         found = yaml.safe_load(text)
     except (binascii.Error, ValueError, RecursionError):

@@ -296,7 +296,8 @@ class History:
                     host=new.host, params=new.params, spec=digest,
                 )
             )  # fmt: skip
-            run = inserted.inserted_primary_key[0]  # type: ignore[index]
+            assert inserted.inserted_primary_key is not None  # of one row
+            run = inserted.inserted_primary_key[0]
             connection.execute(
                 tasks.insert(),
                 [

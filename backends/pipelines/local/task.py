@@ -34,7 +34,7 @@ class TaskLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: BinaryIO = open(open_plain(path, os.O_WRONLY | os.O_APPEND, 0o644), "ab")  # noqa: SIM115
+        self._file: BinaryIO = open(open_plain(path, os.O_WRONLY | os.O_APPEND, 0o644), "ab")  # noqa: SIM115 - open as long as the task runs
         self._level: LogLevel = "info"
         self.last_line = ""
         self.last_error = ""
@@ -128,7 +128,7 @@ class TaskProcess:
                 self._log.write(line)
             self._log.flush()
         except OSError as error:  # a full disk must not stop the task: its output is read and lost
-            print(f"{self._log}: {error}", file=sys.stderr)  # noqa: T201
+            sys.stderr.write(f"{self._log}: {error}\n")
 
     def stop(self, reason: str) -> None:
         """Ask the process group to end, and end it when it has not after `KILL_AFTER_S`."""
