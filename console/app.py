@@ -22,7 +22,6 @@ from textual.binding import Binding, BindingType
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.reactive import Initialize, Reactive
 from textual.screen import Screen
-from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -34,6 +33,7 @@ from console.ports.table import dated
 from console.screens import everywhere
 from console.screens.host import is_too_small
 from console.screens.overview import Overview
+from console.settling import Settling
 from panels.ascii import AsciiOnly
 from panels.clusters import ByFirst
 from panels.colorless import Colorless
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 
 WATCH_INPUT_S = 1.0
 CLOSE_S = 3.0
-SETTLE_S = 0.3
 SAY_ON_FIRST_S = 5.0  # what is on the screen comes first
 SAY_ON_S = 60.0
 CARE_S = 15.0
@@ -103,10 +102,8 @@ class TealApp(Opening, inherit_bindings=False):
         self._first = item
         self.arming = Arming(clock)
         self._attention: Attention | None = None
-        self._settling: Timer | None = None
-        self._held: events.Resize | None = None
+        self._settling = Settling(self)
         self._cover_of_all: Screen[None] | None = None
-        self._resized_at = 0.0
         self.animation_level = "none"
 
     # ---- how it is drawn
@@ -198,19 +195,10 @@ class TealApp(Opening, inherit_bindings=False):
         self.exit(message=Text("\n".join(words)) if words else None)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Of a window that is dragged, the first size is drawn and the last: each is up to 100 kB, and keys wait behind
-        what a slow terminal has not read yet. Once it has settled, everything is drawn anew: what was under way for an
-        older size may have come last."""
-        if self._settling is None and event.time >= self._resized_at:
-            self._resized_at = event.time
+        if self._settling.draws(event):
             self.call_later(self._cover)
         else:
             event.prevent_default()
-            if event.time >= self._resized_at:
-                self._held = event
-        if self._settling is not None:
-            self._settling.stop()
-        self._settling = self.set_timer(SETTLE_S, self._settle)
 
     def _cover(self) -> None:
         """Where there is no room, nothing is to be seen but that, and no key acts beneath it."""
@@ -228,16 +216,6 @@ class TealApp(Opening, inherit_bindings=False):
     @property
     def _covered(self) -> bool:
         return self.screen is self._cover_of_all
-
-    def _settle(self) -> None:
-        self._settling = None
-        if (held := self._held) is None:
-            self.refresh(layout=True)
-            return
-        self._held = None
-        last = events.Resize(held.size, held.virtual_size, held.container_size, held.pixel_size)
-        last.time = held.time  # what comes before it is newer
-        self.post_message(last)
 
     def _resumed(self, _: App[Any]) -> None:
         """Back from a stop: nobody watched meanwhile, and the shell has written over the screen."""

@@ -15,12 +15,13 @@ from textual.pilot import Pilot
 from textual.strip import Strip as DrawnLine
 
 from backends.errors import BackendError
-from console.app import SETTLE_S, TealApp
+from console.app import TealApp
 from console.ports.store import SourceKey
 from console.reading.feeds import Feed, Source
 from console.screens import readings
 from console.screens.overview import Overview
 from console.screens.too_small import TooSmall
+from console.settling import SETTLE_S
 from panels.header import Header, Strip
 from panels.keybar import KeyBar
 from panels.lines import Lines
@@ -322,10 +323,10 @@ async def test_of_a_resize_storm_the_last_size_is_drawn_and_few_others(monkeypat
         await pilot.pause(2 * SETTLE_S)
         sizes: set[Size] = set()
         overview.screen_layout_refresh_signal.subscribe(overview, lambda screen: sizes.add(screen.size), immediate=True)
-        monkeypatch.setattr("console.app.SETTLE_S", 600.0)  # a slow machine makes no pauses of the storm
+        monkeypatch.setattr("console.settling.SETTLE_S", 600.0)  # a slow machine makes no pauses of the storm
         for width, height in [(80, 24), (200, 60), (60, 16), (10, 3), (120, 40), (79, 24)] * 3:
             await pilot.resize_terminal(width, height)
-        monkeypatch.setattr("console.app.SETTLE_S", SETTLE_S)
+        monkeypatch.setattr("console.settling.SETTLE_S", SETTLE_S)
         await pilot.resize_terminal(79, 23)
         await pilot.pause(2 * SETTLE_S)
         assert "production_data_pipeline" in text(app)
