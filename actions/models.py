@@ -117,6 +117,11 @@ class Plan(Struct, frozen=True, kw_only=True):
         """True where a finding forbids it."""
         return any(finding.level == "block" for finding in self.findings)
 
+    @property
+    def must_be_armed(self) -> bool:
+        """Whether its context must be named, or its console armed, and a reason given."""
+        return self.protected and self.guard_class in ("2", "3")
+
 
 class Step(Struct, frozen=True, kw_only=True):
     """One journalled step of an action; `detail` is what was observed, in words. `until`: when a running one is over,

@@ -300,7 +300,7 @@ def _ask(plan: Plan, consent: Consent) -> Consent:
 
     for line in plan_lines(plan):
         say(line)
-    if plan.protected and plan.guard_class in ("2", "3"):
+    if plan.must_be_armed:
         typed = click.prompt(f"Type {plan.context} to confirm", default="", show_default=False, err=True)
         reason = consent.reason or click.prompt("Reason", default="", show_default=False, err=True)
         return replace(consent, confirmed=typed == plan.context, typed_context=typed, reason=reason)

@@ -186,22 +186,15 @@ class PlanScreen(Page):
 
     @property
     def _must_arm(self) -> bool:
-        plan = self.plan
-        return plan is not None and plan.protected and plan.guard_class in ("2", "3") and not self.armed
+        return self.plan is not None and self.plan.must_be_armed and not self.armed
 
     @property
     def _must_type(self) -> bool:
-        return self.plan is not None and self.plan.protected and self.plan.guard_class == "3"
+        return self.plan is not None and self.plan.must_be_armed and self.plan.guard_class == "3"
 
     @property
     def _why_reason(self) -> str:
-        """Why it must not be done without a reason; empty where it may. As the gate sees it."""
-        plan = self.plan
-        if plan is None:
-            return ""
-        if plan.protected and plan.guard_class in ("2", "3"):
-            return "a reason is needed in a protected context"
-        return plan.needs_reason or ("a guard is only overridden with a reason" if plan.request.overrides else "")
+        return words.why_reason(self.plan) if self.plan is not None else ""
 
     @property
     def _offered(self) -> bool:

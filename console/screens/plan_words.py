@@ -58,6 +58,13 @@ def _of_request(request: Request, service: str, from_: str, to: str, of: Symbols
     return Content.assemble((f"{ORDER[request.order]}: ", STRONG), what)
 
 
+def why_reason(plan: Plan) -> str:
+    """Why it must not be done without a reason; empty where it may. As the gate sees it."""
+    if plan.must_be_armed:
+        return "a reason is needed in a protected context"
+    return plan.needs_reason or ("a guard is only overridden with a reason" if plan.request.overrides else "")
+
+
 def worries(findings: tuple[Finding, ...], of: Symbols) -> list[Row]:
     """What forbids, then what warns; each with what to do."""
     rows: list[Row] = []

@@ -144,16 +144,14 @@ class SeveralPlans(Page):
 
     @property
     def _must_arm(self) -> bool:
-        return not self.armed and any(
-            each.plan.protected and each.plan.guard_class != "1" for each in self.each if each.plan
-        )
+        return not self.armed and any(each.plan.must_be_armed for each in self.each if each.plan)
 
     @property
     def _why_reason(self) -> str:
+        """Why; that the context is protected, before what is only of one of them."""
         plans = [each.plan for each in self.each if each.plan is not None and each.open]
-        if any(plan.protected and plan.guard_class != "1" for plan in plans):
-            return "a reason is needed in a protected context"
-        return next((plan.needs_reason for plan in plans if plan.needs_reason), "")
+        plans.sort(key=lambda plan: not plan.must_be_armed)
+        return next(filter(None, map(words.why_reason, plans)), "")
 
     @property
     def _offered(self) -> bool:
