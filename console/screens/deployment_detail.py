@@ -60,7 +60,7 @@ class DeploymentDetail(Detail):
     """A deployment as the store knows it, live. Enter opens the chosen action, of which the open one is first."""
 
     AUTO_FOCUS = "#actions"
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-short"), (22, "-tall")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-tall")]  # noqa: RUF012 - no ClassVar in Textual, either
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "menu", "actions", id="menu", tooltip="what can be done with this service"),
         Binding("b", "rollback", "roll back", id="rollback", tooltip="plan a rollback of this service"),
