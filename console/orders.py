@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -120,19 +120,11 @@ class Orders:
 
     async def action(self, wanted: str) -> Action:
         """The action whose id is, begins or ends so. Raises Refused (5) for none or several."""
-
-        async def ask() -> Action:
-            return await (await self._opened()).action(wanted)
-
-        return await self._soon(ask())
+        return await self._soon(lambda gate: gate.action(wanted))
 
     async def actions(self, *, open_only: bool = False, limit: int = 50) -> list[Action]:
         """Newest first."""
-
-        async def ask() -> list[Action]:
-            return await (await self._opened()).actions(open_only=open_only, limit=limit)
-
-        return await self._soon(ask())
+        return await self._soon(lambda gate: gate.actions(open_only=open_only, limit=limit))
 
     async def audit_records(self, *, since: datetime | None = None) -> list[AuditRecord]:
         """The chain, oldest first."""
@@ -170,19 +162,11 @@ class Orders:
 
     async def watched(self) -> list[Watch]:
         """When consoles were open on this context, in the last month."""
-
-        async def ask() -> list[Watch]:
-            return await (await self._opened()).journal.watched(self._context.name)
-
-        return await self._soon(ask())
+        return await self._soon(lambda gate: gate.journal.watched(self._context.name))
 
     async def episodes(self, since: datetime, until: datetime) -> Book:
         """What the journal has kept of what was wrong between the two."""
-
-        async def ask() -> Book:
-            return await (await self._opened()).journal.episodes(self._context.name, since, until)
-
-        return await self._soon(ask())
+        return await self._soon(lambda gate: gate.journal.episodes(self._context.name, since, until))
 
     async def keep(self, news: Sequence[Episode]) -> bool:
         """Keep what began and what ended, beside all else that is asked of the journal: no order waits for it. False
@@ -200,21 +184,13 @@ class Orders:
 
     async def who_is_on(self) -> list[OpenConsole]:
         """The consoles that are open on this context."""
-
-        async def ask() -> list[OpenConsole]:
-            return await (await self._opened()).journal.who_is_on(self._context.name)
-
-        return await self._soon(ask())
+        return await self._soon(lambda gate: gate.journal.who_is_on(self._context.name))
 
     async def standing(self, service: str) -> tuple[Freeze | None, list[Action]]:
         """What holds a service back: its freeze (of the config too), and what rejects versions."""
         from actions.orders.freeze_and_reject import standing_against
 
-        async def ask() -> tuple[Freeze | None, list[Action]]:
-            gate = await self._opened()
-            return await standing_against(service, gate.policy, gate.journal)
-
-        return await self._soon(ask())
+        return await self._soon(lambda gate: standing_against(service, gate.policy, gate.journal))
 
     async def append_audit(self, *entries: AuditEntry) -> None:
         """Add to the chain what changed nothing: a note."""
@@ -230,11 +206,7 @@ class Orders:
 
     async def enrich(self, deployment: Deployment) -> Deployment:
         """`deployment` with what only the journal knows: the open action, the last switch, the way back."""
-
-        async def ask() -> Deployment:
-            return await (await self._opened()).enrich(deployment)
-
-        enriched = await self._judged(await self._soon(ask()))
+        enriched = await self._judged(await self._soon(lambda gate: gate.enrich(deployment)))
         self._caring.mind(enriched)
         offer, last = enriched.rollback, enriched.last_switch
         if offer is None or offer.until is None or last is None:
@@ -292,13 +264,16 @@ class Orders:
 
         return ConfigTargets(self._context, self._adapters)
 
-    async def _soon(self, asked: Coroutine[Any, Any, T]) -> T:
+    async def _soon(self, ask: Callable[[Gate], Awaitable[T]]) -> T:
         """What the journal says within `patience_s`, for who only looks: a server that is frozen takes the question and
         never answers. While one hangs nothing else is asked. Raises BackendError(timeout)."""
         if self._hangs():
-            asked.close()
             raise self._silent()
-        asking = asyncio.ensure_future(asked)
+
+        async def answer() -> T:
+            return await ask(await self._opened())
+
+        asking = asyncio.ensure_future(answer())
         try:
             late_s = await waited_for(asking, self.patience_s, self._is_asked)
         except asyncio.CancelledError:
