@@ -15,7 +15,7 @@ from console.cli.options import DURATION, Common, Writing, common_options, writi
 from console.cli.order_group import OrderGroup
 from console.cli.reading import read
 from console.cli.showing import Answer
-from console.cli.writing import WRITING_PANELS, RequestMaker, act
+from console.cli.writing import WRITING_PANELS, act
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.printing.output import document, worst_first
 from console.printing.tables import View, condition_words, item_table, reasons
@@ -32,11 +32,8 @@ _strategy = click.option(
 )
 
 
-def _request_on(common: Common, kind: ActionKind, service: str) -> RequestMaker:
-    async def request(session: Session) -> Request:
-        return Request(kind=kind, service=service)
-
-    return request
+def _request_on(common: Common, kind: ActionKind, service: str) -> Request:
+    return Request(kind=kind, service=service)
 
 
 @click.group(cls=OrderGroup, port="deployments", request_on=_request_on, metavar="SERVICE", panels=WRITING_PANELS)
@@ -101,11 +98,7 @@ def _lines(items: Sequence[Any], session: Session, *, named: bool) -> list[str]:
 @click.argument("service")
 def flip(common: Common, writing: Writing, to: str, strategy: str, service: str) -> int:
     """Move all traffic of SERVICE to the other color, proven by fresh requests."""
-
-    async def request(session: Session) -> Request:
-        return Request(kind="flip", service=service, to=to, strategy=strategy)
-
-    return act(common, writing, request)
+    return act(common, writing, Request(kind="flip", service=service, to=to, strategy=strategy))
 
 
 @deploy.command()
@@ -123,11 +116,7 @@ def rollback(common: Common, writing: Writing, to: str, service: str) -> int:
 
     If the journal can not be used, it goes back at once without it, and keeps the records on stderr and in a file.
     """
-
-    async def request(session: Session) -> Request:
-        return Request(kind="rollback", service=service, to=to)
-
-    return act(common, writing, request)
+    return act(common, writing, Request(kind="rollback", service=service, to=to))
 
 
 @deploy.command()
@@ -139,11 +128,7 @@ def rollback(common: Common, writing: Writing, to: str, service: str) -> int:
 @click.argument("service")
 def freeze(common: Common, writing: Writing, for_s: float | None, service: str) -> int:
     """Refuse flips and releases of SERVICE; a rollback still goes."""
-
-    async def request(session: Session) -> Request:
-        return Request(kind="freeze", service=service, for_s=for_s)
-
-    return act(common, writing, request)
+    return act(common, writing, Request(kind="freeze", service=service, for_s=for_s))
 
 
 @deploy.command()
@@ -153,11 +138,7 @@ def freeze(common: Common, writing: Writing, for_s: float | None, service: str) 
 @click.argument("version")
 def reject(common: Common, writing: Writing, service: str, version: str) -> int:
     """Mark VERSION of SERVICE as bad: a release of it is refused from now on."""
-
-    async def request(session: Session) -> Request:
-        return Request(kind="reject", service=service, version=version)
-
-    return act(common, writing, request)
+    return act(common, writing, Request(kind="reject", service=service, version=version))
 
 
 @deploy.command()
@@ -168,11 +149,7 @@ def reject(common: Common, writing: Writing, service: str, version: str) -> int:
 @click.argument("service")
 def release(common: Common, writing: Writing, version: str, strategy: str, service: str) -> int:
     """Put a version of SERVICE on the idle color, prove it healthy there, then move the traffic."""
-
-    async def request(session: Session) -> Request:
-        return Request(kind="release", service=service, version=version, strategy=strategy)
-
-    return act(common, writing, request)
+    return act(common, writing, Request(kind="release", service=service, version=version, strategy=strategy))
 
 
 @deploy.command()
@@ -185,12 +162,8 @@ def promote(common: Common, writing: Writing, full: bool, skip_step: bool, servi
     """Let the controller of SERVICE go on from where it waits. To skip more than that takes --reason."""
     if full and skip_step:
         raise click.UsageError("--full skips each step: leave out --skip-step")
-
-    async def request(session: Session) -> Request:
-        how = "full" if full else "skip-step" if skip_step else ""
-        return Request(kind="promote", service=service, strategy=how)
-
-    return act(common, writing, request)
+    how = "full" if full else "skip-step" if skip_step else ""
+    return act(common, writing, Request(kind="promote", service=service, strategy=how))
 
 
 @deploy.command()
@@ -200,11 +173,7 @@ def promote(common: Common, writing: Writing, full: bool, skip_step: bool, servi
 @click.argument("service")
 def retire(common: Common, writing: Writing, to: str, service: str) -> int:
     """Take down the color of SERVICE that has no traffic. A rollback then has to start it first."""
-
-    async def request(session: Session) -> Request:
-        return Request(kind="retire", service=service, to=to)
-
-    return act(common, writing, request)
+    return act(common, writing, Request(kind="retire", service=service, to=to))
 
 
 @deploy.command()

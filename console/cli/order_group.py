@@ -9,9 +9,9 @@ from actions.kinds import OrderPort, commands_of
 from backends.models import Panel
 from console.cli.options import Common, Writing, common_options, writing_options
 from console.cli.whole_help import WholeCommand, WholeHelp
-from console.cli.writing import RequestMaker, act
+from console.cli.writing import Wanted, act
 
-RequestOn = Callable[[Common, str, str], RequestMaker]
+RequestOn = Callable[[Common, str, str], Wanted]
 """The request of a kind on the thing of that name."""
 
 

@@ -53,24 +53,26 @@ STEERING = frozenset({"pause", "resume", "promote", "accept", "takeover", "aband
 """Orders that are done when they are obeyed, however long the action goes on."""
 
 RequestMaker = Callable[[Session], Awaitable[Request]]
+Wanted = Request | RequestMaker
+"""What is ordered, or how that is found in a session."""
 
 
 def act(
     common: Common,
     writing: Writing,
-    make_request: RequestMaker,
+    wanted: Wanted,
     *,
     wait_for_run: bool = False,
     panels: tuple[Panel, ...] = WRITING_PANELS,
 ) -> int:
     """One order through the gate; returns the exit code (docs/contract.md). Raises Refused, CommandError, BackendError.
 
-    `panels`: those that `make_request` may read, to find what is meant.
+    `panels`: those that `wanted` may read, to find what is meant.
     """
     begun: list[Action] = []
     forgive()
     try:
-        return run_loop(_act(common, writing, make_request, panels, wait_for_run, begun))
+        return run_loop(_act(common, writing, wanted, panels, wait_for_run, begun))
     except (KeyboardInterrupt, Exception) as error:
         if not begun:
             raise
@@ -84,7 +86,7 @@ def act(
 async def _act(
     common: Common,
     writing: Writing,
-    make_request: RequestMaker,
+    wanted: Wanted,
     panels: tuple[Panel, ...],
     wait_for_run: bool,
     begun: list[Action],
@@ -92,7 +94,7 @@ async def _act(
     due = None if common.timeout_s is None else time.monotonic() + common.timeout_s
     selection = chosen(common, order=True)
     async with opened(Session(selection, panels=panels)) as session:
-        request, plan = await _planned(common, writing, session, make_request)
+        request, plan = await _planned(common, writing, session, wanted)
         _tell_idle(plan, writing.overrides)
         if writing.dry_run:
             return _shown(common, writing, session, plan)
@@ -143,16 +145,14 @@ def _shown(common: Common, writing: Writing, session: Session, plan: Plan) -> in
     return EXIT_REFUSED if plan.blocked else 0
 
 
-async def _planned(
-    common: Common, writing: Writing, session: Session, make_request: RequestMaker
-) -> tuple[Request, Plan]:
+async def _planned(common: Common, writing: Writing, session: Session, wanted: Wanted) -> tuple[Request, Plan]:
     """What is meant, and the plan of it, within `--timeout` in all: nothing has an effect yet."""
     from msgspec.structs import replace
 
     scope = asyncio.timeout(common.timeout_s)
     try:
         async with scope:
-            made = await make_request(session)
+            made = wanted if isinstance(wanted, Request) else await wanted(session)
             request = replace(made, timeout_s=common.timeout_s, overrides=writing.overrides or made.overrides)
             return request, await session.plan(request)
     except TimeoutError:
