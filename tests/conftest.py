@@ -1,8 +1,10 @@
 """What holds for every test: an example of hypothesis may take as long as a busy machine makes it. And what many
-test modules share: the HTTP client of adapters, and a server that is too slow to start for one of them alone.
+test modules share: the HTTP client of adapters, a service of two colors, servers that are too slow to start for one of
+them alone.
 """
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from backends.http import Http
     from tests.live.kubernetes import Cluster
     from tests.live.moto import MotoServer
+    from tests.two_colors import TwoColors
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
@@ -42,6 +45,15 @@ async def http() -> "AsyncIterator[Http]":
     client = Http()
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> "AsyncIterator[TwoColors]":
+    """A service of two colors and what routes to them, on loopback."""
+    from tests.two_colors import TwoColors
+
+    async with TwoColors(tmp_path) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")

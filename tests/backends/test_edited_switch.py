@@ -1,8 +1,6 @@
 """What somebody changed in a switch file: read where it can not have moved traffic, else said with what to do."""
 
 import subprocess
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -15,13 +13,6 @@ from backends.http import Http
 from backends.ports import SwitchState
 from tests.backends.test_file_switch import BLUE, GREEN, TEMPLATE, switch_of
 from tests.two_colors import COLORS, TwoColors
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
-
 
 SERVERS = {"blue": ("10.0.0.1:80", "10.0.0.3:80"), "green": ("10.0.0.2:80 weight=2",)}
 

@@ -35,12 +35,6 @@ upstream analytics {
 """
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
-
-
 def switch_of(service: TwoColors, http: Http, **config: Any) -> FileSwitch:
     base = service.directory
     found: FileSwitch = build(

@@ -1,8 +1,6 @@
 """Health with proof of identity, fresh probes, and traffic out of an exposition."""
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,12 +16,6 @@ from backends.ports import ProbeTarget, SwitchState
 from backends.settings import Duration
 from tests.backends.faulty_server import FaultyServer
 from tests.two_colors import COLORS, TwoColors
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
 
 
 async def test_a_healthy_side_that_answers_late_says_how_late(

@@ -1,7 +1,6 @@
 """What commands say and do while the journal can not be used: what is live is shown, and the way back is open."""
 
 import sqlite3
-from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 
@@ -13,12 +12,6 @@ from tests.console.test_orphan_commands import said
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
 
 
 async def test_reads_show_what_is_live_and_the_way_back_runs(

@@ -59,12 +59,6 @@ class Teal:
 
 
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
-
-
-@pytest.fixture
 def teal(tmp_path: Path, service: TwoColors) -> Teal:
     config = written(service, "")
     config.write_text(config.read_text().replace('bake = "200ms"', 'bake = "4s"'))

@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import sqlite3
-from collections.abc import AsyncIterator
 from datetime import UTC
 from pathlib import Path
 
@@ -25,12 +24,6 @@ from tests.two_colors import TwoColors
 
 READERS = [("status",), ("deploy", "status"), ("action", "list")]
 """One verdict everywhere."""
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A secret that is written out in what only looks at a service forbids the way forward, and is in no rollback's way."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,6 @@ from tests.console.test_resume import ended
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
 
 
 @pytest.mark.parametrize("where", ['/health", header', "blue"])

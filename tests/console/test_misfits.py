@@ -1,21 +1,12 @@
 """What of a config only a way forward needs is in no rollback's way."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from tests.console.test_foreground import Teal
 from tests.console.test_literal_looks import BLUE, GREEN
 from tests.console.test_orders import written
 from tests.console.test_resume import ended
 from tests.two_colors import TwoColors
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
 
 
 async def test_the_way_back_goes_on_and_the_way_forward_is_refused(tmp_path: Path, service: TwoColors) -> None:

@@ -1,7 +1,6 @@
 """A command that looks once says of requests that fail what the console says, which looks again and again."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,6 @@ class Counting:
         writer.write(f"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {len(lines)}\r\n\r\n{lines}".encode())
         await writer.drain()
         writer.close()
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
 
 
 @pytest.mark.parametrize(("failed", "code", "word"), [(10, 2, "critical"), (0, 0, "ok")])

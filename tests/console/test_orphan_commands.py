@@ -4,11 +4,8 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.backends.faulty_server import FaultyServer
 from tests.console.test_foreground import Teal
@@ -19,12 +16,6 @@ READS = (
     ("status",), ("deploy", "status"), ("action", "list"), ("action", "show", "{id}"), ("deploy", "history"),
     ("deploy", "rollback", "analytics", "--dry-run"),
 )  # fmt: skip
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
 
 
 async def said(teal: Teal, *words: str) -> tuple[int | None, str, str]:

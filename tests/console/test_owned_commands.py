@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,6 @@ BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
 SLOW = "echo $$ >> pids; while [ $1 = 6.1 ] && [ ! -e go ]; do sleep 0.05; done; echo $1 > $0.version"
 DEAF = f"trap : TERM; {SLOW}"
 RELEASE = ("deploy", "release", "analytics", "-y", "--version")
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
 
 
 def teal_with(tmp_path: Path, service: TwoColors, script: str, more: str = "", notify: str = "") -> Teal:

@@ -1,9 +1,6 @@
 """What `teal action resume` says of an action that stands in conflict: the exit code is what became of it."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from tests.backends.faulty_server import FaultyServer
 from tests.console.test_foreground import Teal
@@ -15,12 +12,6 @@ from tests.warm import Piped
 async def ended(process: Piped) -> tuple[int | None, str]:
     said = b"".join(await process.communicate()).decode()
     return process.returncode, said
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
 
 
 async def test_a_resume_that_ends_in_the_same_conflict_is_exit_6_and_no_second_notice(

@@ -31,12 +31,6 @@ pytestmark = [pytest.mark.live, pytest.mark.xdist_group("haproxy")]
 SERVERS = {color: [f"{color}-1"] for color in COLORS}
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
-
-
 def lines(
     service: TwoColors, *, blue: int = 1, green: int = 1, weights: tuple[int, int] = (100, 0)
 ) -> list[tuple[str, int, str]]:

@@ -32,12 +32,6 @@ from tests.two_colors import COLORS, TwoColors
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("nginx")]
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
-
-
 def switch_of(service: TwoColors, http: Http, server: Nginx, **config: Any) -> NginxSwitch:
     base = service.directory
     entry = {

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,12 +35,6 @@ probe_timeout = "20s"
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
     with ssh_server(tmp_path_factory.mktemp("ssh")) as server:
         yield server
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
 
 
 class Bastion:

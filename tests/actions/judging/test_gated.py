@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,6 @@ def prometheus() -> Iterator[FakePrometheus]:
 @pytest.fixture
 def numbers(prometheus: FakePrometheus) -> Numbers:
     return Numbers(prometheus)
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
 
 
 def house(state: Path, service: TwoColors, url: str, **config: Any) -> House:
