@@ -213,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer("<html>", 200)
         else:
             if how == "hang":
-                self.fake.stopping.wait(2)
+                self.fake.stopping.wait(60)
             self.close_connection = True
             with contextlib.suppress(OSError):
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)

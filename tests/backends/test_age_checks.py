@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from backends.http import Http
 from backends.models import CheckResult
 from backends.registry import AdapterContext, build
 from backends.testing.checks import consistent
+from tests.own_time import Watch
 
 HOUR = 3600.0
 DAY = 86400.0
@@ -57,6 +59,11 @@ def freshness(directory: Path, **config: Any) -> FreshnessCheck:
     return check
 
 
+def unhurried(message: str) -> str:
+    """Without the seconds that a busy machine took to look."""
+    return re.sub(r"(?<=[mhd])\d{1,2}s", "", message)
+
+
 # ---- freshness
 
 
@@ -74,7 +81,7 @@ async def test_the_newest_row_against_the_limits(tmp_path: Path, age: timedelta,
     now = datetime.now(UTC)
     table(tmp_path / "w.db", "2020-01-01T00:00:00Z", (now - age).isoformat())
     result = await look(freshness(tmp_path))
-    assert (result.state, result.message.replace("m1s", "m").replace("h1s", "h")) == (state, words)
+    assert (result.state, unhurried(result.message)) == (state, words)
     (datum,) = result.perfdata
     assert (datum.label, datum.unit, datum.warn, datum.crit, datum.min) == ("age", "s", "3600", "7200", 0)
     assert datum.value == pytest.approx(max(0.0, age.total_seconds()), abs=5)
@@ -124,7 +131,7 @@ async def test_a_good_backup(tmp_path: Path) -> None:
     backup(tmp_path, "w-2.dump", age_s=1 * DAY, size=10_000)
     (tmp_path / "w-3.dump").mkdir()
     result = await look(built("backup", tmp_path, path="w-*.dump"))
-    assert (result.state, result.message.replace("d1s", "d")) == ("ok", "w-2.dump is 1d old, 10 kB")
+    assert (result.state, unhurried(result.message)) == ("ok", "w-2.dump is 1d old, 10 kB")
     age, size, files = result.perfdata
     assert (age.label, age.unit, age.warn, age.crit) == ("age", "s", "93600", "180000")
     assert age.value == pytest.approx(DAY, abs=5)
@@ -152,7 +159,7 @@ async def test_each_fault_in_its_own_words(
     backup(tmp_path, "w.dump", age_s=age_s, size=size)
     result = await look(built("backup", tmp_path, path=str(tmp_path / "**" / "*.dump"), **config))
     assert result.state == state
-    assert not words or result.message.replace("h1s", "h") == words
+    assert not words or unhurried(result.message) == words
 
 
 async def test_one_that_is_being_written_is_not_judged_yet(tmp_path: Path) -> None:
@@ -181,10 +188,10 @@ async def test_a_directory_that_may_not_be_read(tmp_path: Path) -> None:
 async def test_a_file_system_that_hangs_is_bounded_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backup(tmp_path, "w.dump", age_s=HOUR, size=10)
     monkeypatch.setattr("backends.checks.backup.files._file", lambda path: time.sleep(1))
-    began = time.monotonic()
+    watch = Watch()
     with pytest.raises(BackendError, match="no answer in 200ms"):
         await asyncio.wait_for(look(built("backup", tmp_path, path="w.dump", timeout="200ms")), 5)
-    assert time.monotonic() - began < 0.9
+    assert watch.seconds() < 0.9
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,16 @@ from backends.testing.alerts import NAME, AlertsContract, Lose, RaiseAlerts, Rai
 from backends.testing.silences import ALICE, CUSTOMERS, SilencerContract, in_hours
 from tests.backends.fake_alertmanager import FakeAlertmanager, cluster
 
-FAST: dict[str, Any] = {"timeout": "500ms", "visible_within": "400ms"}
+GIVEN: dict[str, Any] = {"timeout": "30s", "visible_within": "10s"}
+HASTY: dict[str, Any] = {"timeout": "2s"}  # towards a peer that hangs, beside one that answers
+BRIEF: dict[str, Any] = {"visible_within": "400ms"}  # where a peer never shows it
 
 
 Connect = Callable[..., Alertmanager]
 
 
 def alertmanager(http: Http, peers: list[FakeAlertmanager], of_context: str = "", **config: Any) -> Alertmanager:
-    config = {"urls": [peer.url for peer in peers], **FAST, **config}
+    config = {"urls": [peer.url for peer in peers], **GIVEN, **config}
     context = AdapterContext("am", Path(), Path(), http, watchdog=of_context)
     adapter: Alertmanager = build("alerts", "alertmanager", config, context)
     return adapter
@@ -124,13 +126,14 @@ async def test_a_lost_peer_is_said_loudly_and_loses_no_alert(peers: list[FakeAle
     for peer in peers:
         peer.fire(alertname="A")
     peers[0].fault = fault
-    alert, lost = sorted(await read(peers), key=lambda each: each.name)
+    given = HASTY if fault == "read hang" else {}
+    alert, lost = sorted(await read(peers, **given), key=lambda each: each.name)
     assert (alert.name, alert.state) == ("A", "firing")
     assert (lost.name, lost.state, lost.health) == ("AlertmanagerPeer", "unknown", "unknown")
     assert lost.labels["peer"] == peers[0].url
     assert peers[0].url in lost.summary
     assert lost.ref.startswith("am/")
-    again = next(each for each in await read(peers) if each.name == "AlertmanagerPeer")
+    again = next(each for each in await read(peers, **given) if each.name == "AlertmanagerPeer")
     assert again.ref == lost.ref
 
 
@@ -152,7 +155,7 @@ async def test_a_peer_that_has_not_heard_of_the_silence_still_pages(
     for peer in peers:
         peer.fire(alertname=NAME, dataset="customers")
     peers[0].gossips = False
-    result = await connect(peers).silence(CUSTOMERS, until=in_hours(1), by=ALICE, comment="", ack=True)
+    result = await connect(peers, **BRIEF).silence(CUSTOMERS, until=in_hours(1), by=ALICE, comment="", ack=True)
     assert result.visible_on == (peers[0].url,)
     assert (result.behind, result.lost) == ((peers[1].url,), {})
     (alert,) = await read(peers)
@@ -175,7 +178,7 @@ async def test_one_write_to_one_peer_where_the_first_is_lost(peers: list[FakeAle
 async def test_an_order_whose_answer_is_lost_is_looked_for_and_not_sent_again(
     peers: list[FakeAlertmanager], connect: Connect, fault: str
 ) -> None:
-    adapter = connect(peers)
+    adapter = connect(peers, **(HASTY if fault == "hang after" else {}))
     peers[0].fault = fault
     made = await adapter.silence(CUSTOMERS, until=in_hours(1), by=ALICE, comment="x", ack=True)
     assert made.changed
@@ -194,7 +197,7 @@ async def test_an_order_whose_answer_is_lost_is_looked_for_and_not_sent_again(
 async def test_an_order_that_came_to_nothing_is_an_error(
     peers: list[FakeAlertmanager], connect: Connect, fault: str
 ) -> None:
-    adapter = connect(peers)
+    adapter = connect(peers, **BRIEF)
     peers[0].fault = fault
     with pytest.raises(BackendError) as caught:
         await adapter.silence(CUSTOMERS, until=in_hours(1), by=ALICE, comment="", ack=True)
@@ -209,7 +212,7 @@ async def test_an_order_that_came_to_nothing_is_an_error(
 
 
 async def test_somebody_elses_silence_is_not_taken_for_ours(peers: list[FakeAlertmanager], connect: Connect) -> None:
-    adapter = connect(peers)
+    adapter = connect(peers, **BRIEF)
     until = in_hours(1)
     await adapter.silence(CUSTOMERS, until=until, by="bob", comment="x", ack=True)
     peers[0].fault = "reset before"

@@ -356,7 +356,7 @@ async def test_github_enterprise_has_a_path(connect: Connect, server: FakeGitHub
 
 @pytest.mark.parametrize("fault", sorted(FAULTS.keys() - {"slow"}))
 async def test_a_fault_is_one_error_in_time(connect: Connect, server: FakeGitHub, fault: str) -> None:
-    adapter = connect(timeout="700ms")
+    adapter = connect(timeout="2s")
     run = server.add("succeeds.yml", "success", now())
     server.fault = fault
     async with asyncio.timeout(60):

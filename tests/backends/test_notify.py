@@ -18,7 +18,7 @@ from backends.registry import AdapterContext, build
 from backends.testing.notify import SECRET, NotifierContract, event, says_nothing_secret
 from tests.backends.faulty_server import FaultyServer
 
-FAULTS_OF = {"hang": "hang", "refuse": "500", "close": "no_answer", "": ""}
+FAULTS_OF = {"hang": "hang", "refuse": "500", "close": "no answer", "": ""}
 
 
 class Endpoint:
@@ -65,8 +65,20 @@ def url(server: FaultyServer, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def made(kind: str, http: Http, base_dir: Path, **config: Any) -> Notifier:
     context = AdapterContext("mine", base_dir, base_dir, http)
-    found: Notifier = build("notify", kind, {"timeout": "500ms", **config}, context)
+    found: Notifier = build("notify", kind, {"timeout": "30s", **config}, context)
     return found
+
+
+class OverHttp(NotifierContract):
+    """A test class gives `entry`: the type and its config."""
+
+    @pytest.fixture
+    def notifier(self, entry: tuple[str, dict[str, Any]], http: Http, tmp_path: Path) -> Notifier:
+        return made(entry[0], http, tmp_path, **entry[1])
+
+    @pytest.fixture
+    def hasty(self, entry: tuple[str, dict[str, Any]], http: Http, tmp_path: Path) -> Notifier:
+        return made(entry[0], http, tmp_path, **entry[1], timeout="500ms")
 
 
 class SlackEndpoint(Endpoint):
@@ -74,14 +86,14 @@ class SlackEndpoint(Endpoint):
         return [html.unescape(text) for text in super().arrived()]
 
 
-class TestSlack(NotifierContract):
+class TestSlack(OverHttp):
     @pytest.fixture
     def system(self, server: FaultyServer) -> Endpoint:
         return SlackEndpoint(server, "text")
 
     @pytest.fixture
-    def notifier(self, url: str, http: Http, tmp_path: Path) -> Notifier:
-        return made("slack", http, tmp_path, webhook={"env": "HOOK_URL"})
+    def entry(self, url: str) -> tuple[str, dict[str, Any]]:
+        return "slack", {"webhook": {"env": "HOOK_URL"}}
 
     async def test_nobody_is_called_by_a_reason(self, notifier: Notifier, system: Endpoint) -> None:
         await notifier.notify(event(text="<!channel> & <https://evil|here>"))
@@ -122,15 +134,15 @@ class TestSlack(NotifierContract):
         says_nothing_secret(caught.value)
 
 
-class TestWebhook(NotifierContract):
+class TestWebhook(OverHttp):
     @pytest.fixture
     def system(self, server: FaultyServer) -> Endpoint:
         return Endpoint(server, "text")
 
     @pytest.fixture
-    def notifier(self, url: str, http: Http, tmp_path: Path) -> Notifier:
+    def entry(self, url: str) -> tuple[str, dict[str, Any]]:
         headers = {"Authorization": {"env": "HOOK_TOKEN"}, "X-Team": "data"}
-        return made("webhook", http, tmp_path, url={"env": "HOOK_URL"}, headers=headers)
+        return "webhook", {"url": {"env": "HOOK_URL"}, "headers": headers}
 
     async def test_the_event_field_for_field(self, notifier: Notifier, system: Endpoint) -> None:
         await notifier.notify(event("rolled_back"))
@@ -155,14 +167,14 @@ class TestWebhook(NotifierContract):
         assert (caught.value.kind, SECRET in caught.value.message) == ("config", False)
 
 
-class TestPagerDuty(NotifierContract):
+class TestPagerDuty(OverHttp):
     @pytest.fixture
     def system(self, server: FaultyServer) -> Endpoint:
         return Endpoint(server, "payload", "summary")
 
     @pytest.fixture
-    def notifier(self, url: str, http: Http, tmp_path: Path) -> Notifier:
-        return made("pagerduty", http, tmp_path, routing_key={"env": "HOOK_TOKEN"}, url=url.partition("?")[0])
+    def entry(self, url: str) -> tuple[str, dict[str, Any]]:
+        return "pagerduty", {"routing_key": {"env": "HOOK_TOKEN"}, "url": url.partition("?")[0]}
 
     async def test_one_incident_is_opened_and_resolved(self, notifier: Notifier, system: Endpoint) -> None:
         for what in ("started", "failed", "rollback_failed", "succeeded", "rolled_back"):
@@ -206,7 +218,7 @@ async def test_who_is_limited_is_told_once_more(
     notifier = made(kind, http, tmp_path, **config)
     server.extra_headers = {"retry-after": said} if said else {}
     server.answer = lambda request: (429 if len(server.requests) == 1 else 200, {"status": "success"})
-    await delivery.deliver(notifier, event(), timeout_s=5)
+    await delivery.deliver(notifier, event(), timeout_s=30)
     assert waited == [waits]
     first, second = (request.body for request in server.requests)
     assert first == second
@@ -218,7 +230,7 @@ async def test_who_refuses_or_is_limited_for_long_is_told_once(
 ) -> None:
     server.status, server.extra_headers = status, {"retry-after": after} if after else {}
     with pytest.raises(BackendError) as caught:
-        await delivery.deliver(made("slack", http, tmp_path, webhook={"env": "HOOK_URL"}), event(), timeout_s=5)
+        await delivery.deliver(made("slack", http, tmp_path, webhook={"env": "HOOK_URL"}), event(), timeout_s=30)
     assert (caught.value.status, len(server.requests)) == (status, 1)
     says_nothing_secret(caught.value)
 

@@ -44,7 +44,7 @@ def made(server: SmtpServer, base_dir: Path, **config: Any) -> Notifier:
     given = {
         "host": "127.0.0.1", "port": server.port, "starttls": False, "user": "teal",
         "password": {"env": "SMTP_PASSWORD"}, "from": "teal@example.com", "to": ["a@example.com", "b@example.com"],
-        "timeout": "500ms", **config,
+        "timeout": "30s", **config,
     }  # fmt: skip
     found: Notifier = build("notify", "email", given, AdapterContext("mine", base_dir, base_dir, Http()))
     return found
@@ -61,6 +61,12 @@ class TestEmail(NotifierContract):
     @pytest.fixture
     def system(self, server: SmtpServer) -> Mailbox:
         return Mailbox(server)
+
+    @pytest.fixture
+    async def hasty(self, server: SmtpServer, tmp_path: Path) -> AsyncIterator[Notifier]:
+        notifier = made(server, tmp_path, timeout="500ms")
+        yield notifier
+        await notifier.aclose()
 
 
 async def test_what_a_mail_says(notifier: Notifier, server: SmtpServer) -> None:
@@ -86,7 +92,7 @@ async def test_starttls_with_a_trusted_certificate(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("SMTP_PASSWORD", SECRET)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
     async with SmtpServer(tls=tls, login=LOGIN) as server:
-        notifier = made(server, tmp_path, starttls=True, timeout="5s")
+        notifier = made(server, tmp_path, starttls=True)
         await notifier.notify(event())
         await notifier.aclose()
         assert (server.encrypted, len(server.mails)) == (True, 1)
@@ -100,7 +106,7 @@ async def test_starttls_with_a_strange_certificate_sends_no_password(
     tls.load_cert_chain(*authority.certificate(days=30))
     monkeypatch.setenv("SMTP_PASSWORD", SECRET)
     async with SmtpServer(tls=tls, login=LOGIN) as server:
-        notifier = made(server, tmp_path, starttls=True, timeout="5s")
+        notifier = made(server, tmp_path, starttls=True)
         with pytest.raises(BackendError, match="certificate not trusted"):
             await notifier.notify(event())
         await notifier.aclose()
@@ -160,7 +166,7 @@ async def test_tls_from_the_start(
         if by == "port":
             monkeypatch.setattr(email, "IMPLICIT_PORT", server.port)
         told = {} if by == "port" else {"tls": "implicit"}
-        notifier = made(server, tmp_path, starttls=True, timeout="5s", **told)
+        notifier = made(server, tmp_path, starttls=True, **told)
         await notifier.notify(event())
         await notifier.aclose()
         assert (server.encrypted, len(server.mails)) == (True, 1)
@@ -168,7 +174,7 @@ async def test_tls_from_the_start(
 
 async def test_who_says_nothing_may_speak_tls_from_the_start(tls: ssl.SSLContext, tmp_path: Path) -> None:
     async with SmtpServer(tls=tls, login=LOGIN, implicit=True) as server:
-        notifier = made(server, tmp_path, starttls=True)
+        notifier = made(server, tmp_path, starttls=True, timeout="500ms")
         with pytest.raises(BackendError, match="no greeting in") as caught:
             await notifier.notify(event())
         await notifier.aclose()
@@ -177,7 +183,7 @@ async def test_who_says_nothing_may_speak_tls_from_the_start(tls: ssl.SSLContext
 
 
 async def test_who_speaks_no_tls_from_the_start_is_named(server: SmtpServer, tmp_path: Path) -> None:
-    notifier = made(server, tmp_path, starttls=True, tls="implicit", timeout="5s")
+    notifier = made(server, tmp_path, starttls=True, tls="implicit")
     with pytest.raises(BackendError, match="does not speak TLS from the start") as caught:
         await notifier.notify(event())
     await notifier.aclose()

@@ -59,6 +59,11 @@ class TestSns(NotifierContract):
     @pytest.fixture
     async def notifier(self, connect: Connect, system: Topic, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setenv("TOPIC", system.arn)
+        return connect("notify", "sns", topic={"env": "TOPIC"})
+
+    @pytest.fixture
+    async def hasty(self, connect: Connect, system: Topic, monkeypatch: pytest.MonkeyPatch) -> Any:
+        monkeypatch.setenv("TOPIC", system.arn)
         return connect("notify", "sns", topic={"env": "TOPIC"}, timeout="1s")
 
     async def test_the_state_is_an_attribute_and_the_subject_is_ascii(self, notifier: Any, system: Topic) -> None:

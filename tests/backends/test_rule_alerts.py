@@ -168,7 +168,7 @@ async def test_a_rule_that_cannot_be_evaluated_is_a_blind_spot_and_costs_no_othe
 async def test_a_rule_without_end_costs_no_other(warehouse: Path) -> None:
     write(warehouse, ("customers", 0.5))
     endless = "with recursive t(n) as (select 1 union all select n + 1 from t) select n from t where n < 0"
-    firing, blind = await once(alerts_in(warehouse, RULE, {"name": "Endless", "query": endless}, timeout="500ms"))
+    firing, blind = await once(alerts_in(warehouse, RULE, {"name": "Endless", "query": endless}, timeout="2s"))
     assert (firing.state, blind.state) == ("firing", "unknown")
 
 

@@ -33,7 +33,7 @@ def peers() -> Iterator[list[FakeAlertmanager]]:
 
 @pytest.fixture
 async def am(tmp_path: Path, house: House, peers: list[FakeAlertmanager]) -> Alertmanager:
-    config = {"urls": [peer.url for peer in peers], "timeout": "2s", "visible_within": "2s"}
+    config = {"urls": [peer.url for peer in peers], "timeout": "3s", "visible_within": "2s"}
     adapter: Alertmanager = build(
         "alerts", "alertmanager", config, AdapterContext("am", tmp_path, tmp_path, house.http)
     )

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import subprocess
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +26,7 @@ from backends.text import first_line
 from tests.actions.fake_switch import FakeSwitch, FakeTarget
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.switching.test_machine import CONFIG
+from tests.own_time import Watch
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
@@ -63,7 +63,7 @@ async def test_the_old_side_is_taken_back_within_seconds(
     house: House, service: TwoColors, phase: str, how: str
 ) -> None:
     action = await in_phase(house, service, phase)
-    began = time.monotonic()
+    watch = Watch()
     if how == "refused":
         await service.stop("green")
     elif how == "unhealthy":
@@ -71,7 +71,7 @@ async def test_the_old_side_is_taken_back_within_seconds(
     else:
         service.router_says = (503, "green")
     while service.weights() != BLUE:
-        assert time.monotonic() - began < BACK_WITHIN_S
+        assert watch.seconds() < BACK_WITHIN_S
         await asyncio.sleep(0.05)
     service.router_frozen, service.router_says = None, None
     ended = await never_held(house, action)
@@ -87,9 +87,9 @@ async def test_a_side_whose_own_answers_do_not_come_is_left_within_seconds(
     """Its health answers at once, its users are never answered: no answer names it."""
     monkeypatch.setitem(house.targets._config, "probe_timeout", "500ms")
     service.router_loses = "green"
-    began = time.monotonic()
+    watch = Watch()
     ended = await house.order(replace(ANALYTICS_FLIP, strategy=strategy))
-    assert time.monotonic() - began < BACK_WITHIN_S + 0.5 + 3.0  # and the plan, the preflight and the proof
+    assert watch.seconds() < BACK_WITHIN_S + 0.5 + 3.0  # and the plan, the preflight and the proof
     assert (ended.status, service.weights()) == ("rolled_back", BLUE)
     assert ended.error is not None
     assert "was answered by GREEN" in ended.error.message
@@ -194,7 +194,7 @@ async def test_two_bad_looks_in_a_row_count(monkeypatch: pytest.MonkeyPatch, see
 
     looking = Looks(look, 0.02, frozenset({"down"}))
     with pytest.raises(Failed if down else TimeoutError):
-        async with asyncio.timeout(0.3):
+        async with asyncio.timeout(30 if down else 0.3):
             await looking.run()
 
 
@@ -206,10 +206,10 @@ async def test_looks_that_hang_are_begun_all_the_same(monkeypatch: pytest.Monkey
         await asyncio.sleep(0.5)
         return Sample("down", "no answer in 0.5 s")
 
-    began = time.monotonic()
+    watch = Watch()
     with pytest.raises(Failed):
         await Looks(look, 0.1, frozenset({"down"})).run()
-    assert time.monotonic() - began < 0.9
+    assert watch.seconds() < 0.9
 
 
 @pytest.mark.parametrize("phase", ["verify", "analyse[50]", "bake"])
