@@ -174,7 +174,7 @@ async def test_tls_from_the_start(
 
 async def test_who_says_nothing_may_speak_tls_from_the_start(tls: ssl.SSLContext, tmp_path: Path) -> None:
     async with SmtpServer(tls=tls, login=LOGIN, implicit=True) as server:
-        notifier = made(server, tmp_path, starttls=True, timeout="500ms")
+        notifier = made(server, tmp_path, starttls=True, timeout="2s")
         with pytest.raises(BackendError, match="no greeting in") as caught:
             await notifier.notify(event())
         await notifier.aclose()
