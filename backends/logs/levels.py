@@ -136,7 +136,15 @@ def level_of_value(value: Any, *, opentelemetry: bool = False) -> LogLevel:
         value = value.get("name") or value.get("label")
     if isinstance(value, str):
         word = value.strip()
-        return level_of_value(int(word)) if word.isascii() and word.isdigit() else level_of_word(word)
+        if word.isascii() and word.isdigit():
+            return level_of_value(int(word), opentelemetry=opentelemetry)
+        return level_of_word(word)
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6:
         return level_of_number(int(value), opentelemetry=opentelemetry)
     return "unknown"
+
+
+def level_of_field(name: str, value: Any) -> LogLevel:
+    """Of what stands in a field or a label that is called `name`."""
+    last = name.rpartition(".")[2].lower().replace("_", "")
+    return level_of_value(value, opentelemetry=last == "severitynumber")

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, structs
 
 from backends.logs.formats import Head, head_of, level_behind_time
-from backends.logs.levels import LEVEL_WORDS, at_least, leading_level, level_of, level_of_prose, level_of_syslog, worse
+from backends.logs.levels import at_least, leading_level, level_of, level_of_prose, level_of_syslog, worse
 from backends.logs.stamps import NANOSECONDS, Stamp, iso_at_start, nanoseconds, parse_time
 from backends.logs.structured import Fields, fields_of
 from backends.logs.wrappers import piece_of, without_prefix
@@ -19,7 +19,7 @@ from backends.models import LogEntry, LogLevel
 from backends.text import clean, clean_labels, without_escapes
 
 __all__ = [
-    "LEVEL_WORDS", "MAX_LABELS", "MAX_LINE_BYTES", "NANOSECONDS", "Read", "at_least", "entry_of", "leads_with_level",
+    "MAX_LABELS", "MAX_LINE_BYTES", "NANOSECONDS", "Read", "at_least", "entry_of", "leads_with_level",
     "level_of", "nanoseconds", "parse_line", "parse_text", "parse_time", "plain", "read_line", "time_of",
 ]  # fmt: skip
 

@@ -181,6 +181,53 @@ async def test_one_odd_document_does_not_take_the_others(adapter: Logs, cluster:
     assert [entry.message for entry in found][-3:] == ["fine", "custom format", "naive"]
 
 
+@pytest.mark.parametrize(
+    ("level", "field", "mapped"),
+    [
+        (50, "log.level", "error"), ("50", "level", "error"), (3, "severity", "error"), ("W", "level", "warning"),
+        ("ERROR+2", "level", "error"), (17, "SeverityNumber", "error"), ({"name": "Error"}, "level", "error"),
+        ("", "level", "unknown"), ([], "level", "unknown"),
+    ],
+)  # fmt: skip
+async def test_a_level_is_whatever_a_line_may_have_for_one(
+    dialect: str,
+    server: FaultyServer,
+    cluster: FakeSearch,
+    tmp_path: Path,
+    http: Http,
+    level: Any,
+    field: str,
+    mapped: str,
+) -> None:
+    cluster.put(T0, "plain", **{field: level})
+    (entry,) = await logs_at(dialect, server, tmp_path, http, fields={"level": field}).query(LogQuery())
+    assert entry.level == mapped
+
+
+async def test_a_document_without_a_message_shows_what_it_has(adapter: Logs, cluster: FakeSearch) -> None:
+    source = {"@timestamp": T0.isoformat(), "log": {"level": "error"}, "event": {"original": "boom"}}
+    cluster.documents.append({"_index": "logs-1", "_id": "x", "_source": source, "number": 1})
+    (entry,) = await adapter.query(LogQuery(grep="boom"))
+    assert ("boom" in entry.message, entry.level) == (True, "error")
+
+
+async def test_clusters_that_did_not_answer_are_said(adapter: Logs, server: FaultyServer, cluster: FakeSearch) -> None:
+    """Across clusters: one that is skipped has no shard that failed."""
+
+    def answer(request: Any) -> tuple[int, Any]:
+        status, body = cluster.answer(request)
+        if "hits" in body:
+            body["_clusters"] = {"total": 3, "successful": 1, "skipped": 1, "partial": 1}
+            body["hits"]["hits"].append({"_index": "logs-2", "_id": "odd", "_source": "no object", "sort": [1, 2]})
+        return status, body
+
+    cluster.put(T0, "fine")
+    server.answer = answer
+    found = await adapter.query(LogQuery())
+    assert "fine" in [entry.message for entry in found]
+    assert any("2 of 3 clusters did not answer" in entry.message for entry in found if is_gap(entry))
+
+
 async def test_a_null_source_is_an_empty_one(adapter: Logs, server: FaultyServer, cluster: FakeSearch) -> None:
     def answer(request: Any) -> tuple[int, Any]:
         status, body = cluster.answer(request)

@@ -142,6 +142,23 @@ async def test_level_and_source_come_from_labels_where_the_line_has_none(adapter
     assert three.labels == {"other": "x", "level": "error", "user": "u1"}
 
 
+@pytest.mark.parametrize(
+    ("labels", "level"),
+    [
+        ({"level": "50"}, "error"),
+        ({"severity_number": "17"}, "error"),
+        ({"severity": "ERROR+1"}, "error"),
+        ({"level": "W"}, "warning"),
+    ],
+)
+async def test_a_label_may_have_its_level_as_a_number(
+    adapter: LokiLogs, loki: FakeLoki, labels: dict[str, str], level: str
+) -> None:
+    loki.put(T0_NS, "plain", **labels)
+    (entry,) = await adapter.query(LogQuery(since=T0))
+    assert entry.level == level
+
+
 async def test_what_was_sent_names_the_tenant(server: FaultyServer, tmp_path: Path, http: Http) -> None:
     await logs_at(server, tmp_path, http, tenant="team-a").query(LogQuery(since=T0))
     assert server.requests[-1].headers["x-scope-orgid"] == "team-a"

@@ -24,6 +24,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, Literal
 from urllib.parse import quote
 
+import msgspec
 from msgspec import Struct, field, structs
 
 from backends.credentials import (
@@ -38,12 +39,14 @@ from backends.errors import BackendError
 from backends.http import Answer
 from backends.logs import polling
 from backends.logs.elasticsearch.wire import Hit, Page, PointInTimeAnswer, refuse, sorted_at, time_of, value_at
-from backends.logs.lines import LEVEL_WORDS, MAX_LABELS, NANOSECONDS, nanoseconds, parse_text
+from backends.logs.levels import level_of_field
+from backends.logs.lines import MAX_LABELS, NANOSECONDS, nanoseconds, parse_text
 from backends.logs.merging import gap
 from backends.logs.polling import Found, Polled
 from backends.logs.reading import LineFilter, TakenBackwards, line_filter
 from backends.models import LogEntry
 from backends.ports import LogQuery
+from backends.records import decode_mended
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
 from backends.text import clean, clean_labels
@@ -198,7 +201,7 @@ class ElasticsearchLogs:
                         raise
                     self._has_ties = False
                     continue
-                page = answer.decode(Page)
+                page = decode_mended(answer.body, Page, where=answer.url)
                 point.id = page.pit_id or point.id
                 hits = [hit for hit in page.hits.hits if (hit.index, hit.id) not in seen]
                 lines = [self._line(hit) for hit in hits]
@@ -250,6 +253,8 @@ class ElasticsearchLogs:
 
     def _complaints(self, page: Page, lines: list[Found]) -> Iterator[Found]:
         ns = lines[-1].ns if lines else 0
+        if lost := page.clusters.lost:
+            yield self._complaint(ns, f"{lost} of {page.clusters.total} clusters did not answer, or not wholly")
         if page.shards.failed:
             yield self._complaint(ns, f"{page.shards.failed} of {page.shards.total} shards did not answer")
         if page.timed_out:
@@ -259,13 +264,16 @@ class ElasticsearchLogs:
         fields, source = self._config.fields, hit.source
         at = time_of(hit, fields.time)
         text = value_at(source, fields.message)
+        if text is None and (said := {key: value for key, value in source.items() if value is not None}):
+            text = msgspec.json.encode(said).decode()  # what there is, rather than an empty line
         raw = text if isinstance(text, str) else "" if text is None else str(text)
         name = value_at(source, fields.source)
         labels = {
             name: str(value) for name in fields.labels[:MAX_LABELS] if (value := value_at(source, name)) is not None
         }
         entry = parse_text(raw, source=clean(str(name or self._context.name), 128), labels=clean_labels(labels))
-        level = LEVEL_WORDS.get(str(value_at(source, fields.level)).lower(), entry.level)
+        level = level_of_field(fields.level, value_at(source, fields.level))
+        level = entry.level if level == "unknown" else level
         when, ns = at or (None, 0)
         entry = structs.replace(entry, at=when, at_ns=str(ns) if at else None, level=level)
         return Found(ns, (hit.index, hit.id), raw, entry)

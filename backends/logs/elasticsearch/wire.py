@@ -46,12 +46,25 @@ class Shards(Struct):
     failed: int = 0
 
 
+class Clusters(Struct):
+    """How many clusters a search across several asked. One that is `skipped` has no shard that failed."""
+
+    total: int = 0
+    successful: int = 0
+
+    @property
+    def lost(self) -> int:
+        """How many did not answer, or not wholly."""
+        return max(0, self.total - self.successful)
+
+
 class Page(Struct):
     """A page of a search."""
 
     hits: Hits
     timed_out: bool = False
     shards: Shards = field(name="_shards", default_factory=Shards)
+    clusters: Clusters = field(name="_clusters", default_factory=Clusters)
     pit_id: str = ""
 
 

@@ -36,7 +36,8 @@ from backends.credentials import (
 from backends.errors import BackendError
 from backends.http import Answer, refusal
 from backends.logs import polling
-from backends.logs.lines import LEVEL_WORDS, NANOSECONDS, nanoseconds, parse_text, parse_time
+from backends.logs.levels import level_of_field
+from backends.logs.lines import NANOSECONDS, nanoseconds, parse_text, parse_time
 from backends.logs.loki import tail as loki_tail
 from backends.logs.loki.tail import Stream
 from backends.logs.merging import gap, is_gap
@@ -45,6 +46,7 @@ from backends.logs.polling import OVERLAP_NS, Found, Polled, Seen
 from backends.logs.reading import LineFilter, TakenBackwards, line_filter
 from backends.models import LogEntry
 from backends.ports import LogQuery
+from backends.records import decode_mended
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
 from backends.text import clean, clean_labels
@@ -57,7 +59,7 @@ MAX_PAGES = 50
 FIRST_LOOK_S = 3600.0
 BEHIND_TAIL_S = 5.0
 _SOURCE_LABELS = ("app", "service_name", "service", "container", "job", "pod", "filename")
-_LEVEL_LABELS = ("detected_level", "level", "severity")
+_LEVEL_LABELS = ("detected_level", "level", "severity", "severity_text", "severity_number")
 _LIMIT = r"max entries limit .*\((\d+) > (\d+)\)"
 
 
@@ -312,7 +314,7 @@ class LokiLogs:
                 f"logs {self._context.name}: the query gives a {clean(kind, 40)}, not lines",
                 fix="leave out rate() and the like",
             )
-        decoded = answer.decode(_StreamsAnswer)
+        decoded = decode_mended(answer.body, _StreamsAnswer, where=answer.url)
         found = [line for stream in decoded.data.result for line in self._lines(stream)]
         found.sort(key=lambda line: line.ns)
         at = found[-1].ns if found else start
@@ -337,8 +339,8 @@ def _entry(ns: str, text: str, source: str, labels: dict[str, str], more: dict[s
     parsed = parse_text(text, source=clean(source, 128), labels=labels)
     level = parsed.level
     if level == "unknown":
-        words = (str(more.get(name) or labels.get(name) or "").lower() for name in _LEVEL_LABELS)
-        level = next((LEVEL_WORDS[word] for word in words if word in LEVEL_WORDS), "unknown")
+        levels = (level_of_field(name, more.get(name) or labels.get(name)) for name in _LEVEL_LABELS)
+        level = next((one for one in levels if one != "unknown"), "unknown")
     at = parse_time(int(ns))
     return structs.replace(parsed, at=at[0] if at else None, at_ns=ns if at else None, level=level)
 
