@@ -4,7 +4,7 @@ usually take. What is shown of a run that has ended is made once, not at each lo
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from heapq import merge
 from itertools import islice, takewhile
@@ -60,6 +60,10 @@ class Group(Generic[R]):
         self._good = [(run.run_id, run.lasted_s) for run in self.runs if run.state == "success"]
         self._shown: dict[tuple[str, str], PipelineRun] = {}
 
+    def ended_after(self, since: datetime, start: int) -> list[R]:
+        """Of those from number `start` on the ones that have ended since."""
+        return [run for run in self.runs[start:] if run.lasted_s is not None and _ended(run) >= since]
+
     def usual(self, run: R) -> Baseline:
         """How long the others take that succeeded."""
         return Baseline.of(lasted_s for run_id, lasted_s in self._good if run_id != run.run_id)
@@ -75,12 +79,14 @@ class Group(Generic[R]):
 
 
 def newest(known: Mapping[K, Group[R]], *, since: datetime | None, limit: int) -> list[tuple[K, R]]:
-    """The newest `limit` of all, or those that began after `since`; always what is open, and the last of each pipeline.
-    Newest first."""
+    """The newest `limit` of all, or those that began or ended after `since`; always what is open, and the last of each
+    pipeline. Newest first."""
     every = merge(*(_named(name, group) for name, group in known.items()), key=_began, reverse=True)
     wanted = islice(every, limit) if since is None else takewhile(partial(_is_after, since), every)
     found = list(wanted)
     taken = Counter(name for name, _ in found)
+    if since is not None:
+        found += [(name, run) for name, group in known.items() for run in group.ended_after(since, taken[name] or 1)]
     for name, group in known.items():
         first = taken[name] or 1
         found += [(name, run) for run in group.runs[taken[name] : first]]
@@ -106,6 +112,10 @@ def aged(run: PipelineRun, age_s: float) -> PipelineRun:
 def noted(run: PipelineRun, words: str) -> PipelineRun:
     """With these words behind its note."""
     return replace(run, note="; ".join(filter(None, (run.note, words))))
+
+
+def _ended(run: Told) -> datetime:
+    return run.began + timedelta(seconds=run.lasted_s or 0.0)
 
 
 def _named(name: K, group: Group[R]) -> Iterator[tuple[K, R]]:

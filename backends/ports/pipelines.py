@@ -14,7 +14,8 @@ class Pipelines(Closable, Protocol):
     """Runs of pipelines, and what can be done with them. What a system does not have is an empty list."""
 
     async def runs(self, *, since: datetime | None = None, limit: int = 100) -> list[PipelineRun]:
-        """Runs over all pipelines, newest first: those that started after `since`, and always the last of each."""
+        """Runs over all pipelines, newest first: those that started or ended after `since`, and always
+        the last of each."""
 
     async def run(self, pipeline: str, run_id: str) -> PipelineRun:
         """One run now, also one that `runs` does not reach. Raises `not_found`."""

@@ -93,6 +93,7 @@ class FakeAirflow(FaultyServer):
     clear_reaches: str = ""
     refuses_order: bool = False
     mixes: list[int] = field(default_factory=list)
+    max_page: int = MAX_PAGE
 
     @property
     def base(self) -> str:
@@ -298,7 +299,7 @@ class FakeAirflow(FaultyServer):
     # ---- answers
 
     def _page(self, key: str, rows: list[Any], query: dict[str, str]) -> dict[str, Any]:
-        limit, offset = min(int(query.get("limit", 50)), MAX_PAGE), int(query.get("offset", 0))
+        limit, offset = min(int(query.get("limit", 50)), self.max_page), int(query.get("offset", 0))
         return {key: rows[offset : offset + limit], "total_entries": len(rows)}
 
     def _known(self, dag: str) -> str:

@@ -248,6 +248,20 @@ async def test_pages_of_tasks_that_overlap_are_read_again(
     assert [task.task for task in tasks if task.state == "failed"] == ["load[130]"]
 
 
+async def test_a_server_that_allows_smaller_pages_hides_nothing(adapter: AirflowPipelines, server: FakeAirflow) -> None:
+    """`maximum_page_limit` of fewer than is asked for; it cuts without a word."""
+    server.max_page = 40
+    run = server.add("fails", "fan", "failed", ago(minutes=9), 60.0)
+    mapped(run, 150, 130)
+    tasks = await adapter.tasks("fails", "fan")
+    assert [task.task for task in tasks if task.state == "failed"] == ["load[130]"]
+    assert len(tasks) == 150
+    for n in range(90):
+        server.add("succeeds", f"s{n}", "success", ago(hours=1, minutes=n), 60.0)
+    assert len({run.run_id for run in await adapter.runs()}) == 91
+    assert len(await adapter.pipelines()) == len(DAGS)
+
+
 async def test_of_very_many_tasks_the_failed_ones_are_read_first(
     adapter: AirflowPipelines, server: FakeAirflow
 ) -> None:

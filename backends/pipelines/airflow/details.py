@@ -70,15 +70,16 @@ class Details:
         path = path_of("dags", dag, "dagRuns", run_id, "taskInstances")
         first = await self._instance_page(path, 0)
         total = first.total_entries or len(first.task_instances)
+        step = len(first.task_instances) or PAGE  # a server may allow less than is asked for
         found = _by_name(first)
         if total > MAX_INSTANCES:
-            for offset in range(0, MAX_INSTANCES, PAGE):
+            for offset in range(0, MAX_INSTANCES, step):
                 page = await self._instance_page(path, offset, ["failed"])
                 found |= _by_name(page)
-                if offset + PAGE >= (page.total_entries or 0):
+                if offset + step >= (page.total_entries or 0):
                     break
         for _ in range(MAX_PASSES):  # without an order that is told, pages overlap, and what is between them is lost
-            for offset in range(PAGE, min(total, MAX_INSTANCES), PAGE):
+            for offset in range(step, min(total, MAX_INSTANCES), step):
                 found |= _by_name(await self._instance_page(path, offset))
             if len(found) >= min(total, MAX_INSTANCES):
                 break

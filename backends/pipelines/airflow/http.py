@@ -260,3 +260,9 @@ class AirflowApi:
             kind = "config"  # what we asked for cannot be: a bad param, a run of a kind that is not allowed
         fix = _CREDENTIALS if kind == "auth" else "correct what was asked for" if kind == "config" else ""
         return BackendError(kind, error.message, fix=fix, retry_after_s=error.retry_after_s, status=answer.status)
+
+
+def is_last(read: int, found: int, total: int | None) -> bool:
+    """Whether a page of `read` rows, after which `found` are there, is the last. A page may be shorter than was asked
+    for: a server cuts it to its own `maximum_page_limit`. Where it does not count them, an empty one is the last."""
+    return read == 0 or (total is not None and found >= total)

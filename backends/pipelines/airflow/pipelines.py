@@ -25,7 +25,7 @@ from backends.identifiers import as_sent, identifier
 from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
 from backends.pipelines.airflow.details import Details
 from backends.pipelines.airflow.events import EventLogs, event_of, versions_of, within
-from backends.pipelines.airflow.http import PAGE, AirflowAccess, AirflowApi, path_of
+from backends.pipelines.airflow.http import PAGE, AirflowAccess, AirflowApi, is_last, path_of
 from backends.pipelines.airflow.models import models_of, params_of, tasks_of, version_words
 from backends.pipelines.airflow.orders import AirflowOrders
 from backends.pipelines.airflow.task_logs import TaskLogs
@@ -148,10 +148,12 @@ class AirflowPipelines:
             "after": since.isoformat(), "before": until.isoformat(), "limit": PAGE, "order_by": "-event_log_id",
         }  # fmt: skip
         found: list[TimelineEvent] = []
-        for offset in range(0, MAX_EVENTS, PAGE):
-            page = await self._server.get("/eventLogs", EventLogs, {**params, "offset": offset})
+        read = 0
+        while read < MAX_EVENTS:
+            page = await self._server.get("/eventLogs", EventLogs, {**params, "offset": read})
             found += [event for log in page.event_logs if (event := event_of(log, self._name)) is not None]
-            if len(page.event_logs) < PAGE:
+            read += len(page.event_logs)
+            if is_last(len(page.event_logs), read, page.total_entries):
                 break
         return within([*found, *versions_of(self._seen.values(), self._name)], since, until)
 
@@ -161,7 +163,7 @@ class AirflowPipelines:
         while len(found) < MAX_DAGS:
             page = await self._server.get("/dags", Dags, {"limit": PAGE, "offset": len(found), "order_by": "dag_id"})
             found += page.dags
-            if not page.dags or len(found) >= (page.total_entries or 0):
+            if is_last(len(page.dags), len(found), page.total_entries):
                 break
         return [self._info(dag) for dag in found]
 
@@ -248,7 +250,7 @@ class AirflowPipelines:
                     self._server.forget()
                 raise
             found += page.dag_runs
-            if not page.dag_runs or len(found) >= (page.total_entries or 0):
+            if is_last(len(page.dag_runs), len(found), page.total_entries):
                 break
         return found
 

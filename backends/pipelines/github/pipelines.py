@@ -56,6 +56,7 @@ from backends.together import together
 MAX_PAGES = 10
 KEPT_RUNS = 3000
 LASTS_AT_ONCE = 20
+AGAIN = ("in_progress", "queued", "waiting", "failure")
 MAX_LOG_JOBS = 20
 FOLLOW_S = 3.0
 SIDE_BY_SIDE = 4
@@ -100,8 +101,9 @@ class GitHubActionsPipelines:
     # ---- reading
 
     async def runs(self, *, since: datetime | None = None, limit: int = 100) -> list[PipelineRun]:
-        """The newest `limit` runs of the window, of which those that started after `since`, those that are open and
-        the last of each workflow are returned."""
+        """The newest `limit` runs of the window, and, since one of long ago may have been run again, those that are
+        open or failed. Of these, those that began or ended after `since`, the open ones and the last of each workflow
+        are returned."""
         opens = min(filter(None, (datetime.now(UTC) - timedelta(seconds=self._config.window), since)))
         workflows = await self._reading.workflows()
         found: list[Run] = []
@@ -111,13 +113,14 @@ class GitHubActionsPipelines:
             if len(page) < PAGE or len(found) >= max(limit, PAGE) or (page[-1].began or OLDEST) < opens:
                 break
         found += await self._last_of_others(workflows, {run.workflow_id for run in found})
+        found += await self._again({run.id for run in found}, opens)
         self._remember(found)
         wanted: list[Run] = []
         last: set[int] = set()
         for number, run in enumerate(sorted(found, key=_began, reverse=True)):
             is_last = run.workflow_id not in last
             last.add(run.workflow_id)
-            after = number < limit if since is None else _began(run) >= since
+            after = number < limit if since is None else max(_began(run), run.ended or OLDEST) >= since
             if is_last or not run.is_ended or after:
                 wanted.append(run)
         return await self._models(wanted)
@@ -300,6 +303,15 @@ class GitHubActionsPipelines:
                 return await self._reading.last(workflow)
 
         return [run for runs in await together(*map(last, missing[:LASTS_AT_ONCE])) for run in runs]
+
+    async def _again(self, known: set[int], opens: datetime) -> list[Run]:
+        """Runs of before these pages that go on, or that began or failed in the window: lists are in the order in
+        which runs were made, whatever was run again since."""
+        if self._server.limit is not None and self._server.limit.is_low:
+            return []
+        some = await together(*(self._reading.in_state(word) for word in AGAIN))
+        runs = {run.id: run for each in some for run in each if run.id not in known}
+        return [run for run in runs.values() if not run.is_ended or max(_began(run), run.ended or OLDEST) >= opens]
 
     def _remember(self, found: Sequence[Run]) -> None:
         self._seen |= {run.id: run for run in found}

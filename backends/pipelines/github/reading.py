@@ -65,6 +65,11 @@ class Reading:
         params = {"per_page": PAGE, "page": number, "exclude_pull_requests": "true"}
         return (await self._server.get("/actions/runs", Runs, params)).workflow_runs
 
+    async def in_state(self, word: str) -> Sequence[Run]:
+        """The newest runs of a status or conclusion. Such a list lags behind by minutes: it adds to the pages."""
+        params = {"per_page": PAGE, "status": word, "exclude_pull_requests": "true"}
+        return (await self._server.get("/actions/runs", Runs, params)).workflow_runs
+
     async def last(self, workflow: Workflow) -> Sequence[Run]:
         """The last run of one workflow, if it ever ran."""
         params = {"per_page": 1, "exclude_pull_requests": "true"}

@@ -222,7 +222,8 @@ class History:
         return dict(found) if found is not None else None
 
     def listed(self, names: Sequence[str], since: float | None, limit: int) -> list[Row]:
-        """Newest first: the last run of each of `names`, open runs, and up to `limit` of those since a time."""
+        """Newest first: the last run of each of `names`, open runs, and up to `limit` of those that began or ended
+        since a time."""
         if not names or not self.exists():
             return []
         of_names = runs.c.pipeline.in_(names)
@@ -231,7 +232,8 @@ class History:
         if since is None:
             recent = recent.order_by(runs.c.id.desc())
         else:
-            recent = recent.where(runs.c.started_at >= since).order_by(runs.c.started_at.desc())
+            after = sa.or_(runs.c.started_at >= since, runs.c.ended_at >= since)
+            recent = recent.where(after).order_by(runs.c.started_at.desc())
         recent = sa.select(recent.limit(limit).subquery().c.id)
         ids = sa.union_all(*newest, _newest(of_names, runs.c.ended_at.is_(None), limit=limit), recent)
         query = sa.select(*_LISTED).where(runs.c.id.in_(ids)).order_by(runs.c.id.desc())
