@@ -17,7 +17,7 @@ import itertools
 import os
 import stat
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -111,7 +111,7 @@ class FileLogs:
     async def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
         """As the port says, over all files, rotated and truncated ones included. Raises as `query`."""
         wanted = line_filter(structs.replace(query, since=None), self._name)
-        follower = Follower(self._plain_files, wanted, self._format)
+        follower = Follower(self._plain_files, wanted, self._format, called=self._called)
         threads = DaemonThreads(1, f"logs-{self._name}")
         stop = threading.Event()
         try:
@@ -148,6 +148,7 @@ class FileLogs:
         unreadable = list(closed)
         unbounded: list[str] = []
         files = self._files()
+        names = sources_of(files)
         oldest_wanted = nanoseconds(query.since) if query.since else 0
         unread = 0
         for number, (changed, path) in enumerate(self._newest_first(files, unreadable)):
@@ -158,7 +159,7 @@ class FileLogs:
                 continue
             try:
                 end = None if ends is None else ends.get(path, 0)
-                found = search_file(path, query, self._format, end=end, stopped=stopped)
+                found = search_file(path, query, self._format, source=names[path], end=end, stopped=stopped)
             except FileNotFoundError:
                 continue  # rotated away between the look and the open
             except OSError as error:
@@ -207,6 +208,9 @@ class FileLogs:
         found = {path for pattern in self._globs for path in glob.glob(pattern, recursive=True)}
         return [Path(path) for path in sorted(found)]
 
+    def _called(self, path: Path) -> str:
+        return sources_of([*self._files(), path])[path]
+
     def _closed(self) -> list[OSError]:
         """Why nobody may look where a pattern begins, as glob does not say."""
         found: dict[str, OSError] = {}
@@ -234,6 +238,26 @@ class FileLogs:
 
 def _why(error: OSError) -> str:
     return f"{error.filename}: {error.strerror or error}"
+
+
+def sources_of(files: Iterable[Path]) -> dict[Path, str]:
+    """What each file is called: its name without the last suffix; with its directory, or in full, where that of
+    another directory is called so too."""
+    found = {path: path.stem for path in files}
+    for longer in (_with_directory, _in_full):
+        places: dict[str, set[Path]] = {}
+        for path, name in found.items():
+            places.setdefault(name, set()).add(path.parent)
+        found = {path: longer(path) if len(places[name]) > 1 else name for path, name in found.items()}
+    return found
+
+
+def _with_directory(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+def _in_full(path: Path) -> str:
+    return str(path.with_suffix(""))
 
 
 async def _in_thread(threads: DaemonThreads, work: Callable[[], T]) -> T:

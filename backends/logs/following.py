@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from backends.files import naming, open_regular
+from backends.logs.binary import UTF_16, binary_of
 from backends.logs.compression import compression_of
 from backends.logs.lines import BOM, MAX_LINE_BYTES, entry_of
 from backends.logs.merging import gap
@@ -48,7 +49,8 @@ class GrowingFile:
             raise
 
     def _look(self, path: Path, begins: int | None) -> None:
-        self.is_compressed = compression_of(self._file, path) is not None
+        packed = compression_of(self._file, path)
+        self.is_no_text = packed not in (None, "utf-16") or binary_of(self._file, path) is not None
         self._offset = self.begins = self._last_line() if begins is None else begins
         self._partial = bytearray()
         self._overflowed = False
@@ -112,7 +114,8 @@ class GrowingFile:
             chunk = self._file.read(min(_READ_BYTES, size - self._offset))
             if not chunk:
                 break
-            text = chunk.removeprefix(BOM if self._offset == 0 else b"").replace(b"\0", b"")
+            text = _without_mark(chunk) if self._offset == 0 else chunk
+            text = text.replace(b"\0", b"")
             self._offset += len(chunk)
             budget -= len(chunk)
             self._last_read = time.monotonic()
@@ -176,15 +179,25 @@ class GrowingFile:
         self._file.close()
 
 
+def _without_mark(begins: bytes) -> bytes:
+    return next((begins.removeprefix(mark) for mark in (BOM, *UTF_16) if begins.startswith(mark)), begins)
+
+
 class Follower:
     """All files of a log source. `poll()` and `close()` are called from one thread, or under one lock."""
 
     def __init__(
-        self, find: Callable[[], Iterable[Path]], wanted: LineFilter, line_format: LineFormat, *, from_end: bool = True
+        self,
+        find: Callable[[], Iterable[Path]],
+        wanted: LineFilter,
+        line_format: LineFormat,
+        *,
+        from_end: bool = True,
+        called: Callable[[Path], str] = lambda path: path.stem,
     ) -> None:
-        """`find` gives the files, those that were written to last first."""
+        """`find` gives the files, those that were written to last first; `called` what each is called."""
         self._find, self._wanted, self._format = find, wanted, line_format
-        self._from_end = from_end
+        self._from_end, self._called = from_end, called
         self._files: dict[Inode, GrowingFile] = {}
         self._resting: dict[Inode, int] = {}  # too many to be open: where each is to be read from once it is written to
         self._new: dict[Inode, tuple[GrowingFile, float]] = {}  # may be copies that are being made
@@ -251,7 +264,8 @@ class Follower:
         begins = None if self._from_end else self._resting.pop(inode, 0)
         with naming(path):
             file = GrowingFile(path, begins=begins)
-        if file.is_compressed:
+        file.source = self._called(path)
+        if file.is_no_text:
             self._resting[inode] = file.size()
             file.close()
         elif begins == 0 and self._files:

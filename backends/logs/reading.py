@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, structs
 
 from backends.files import naming, open_regular
+from backends.logs.binary import binary_of, refusal
 from backends.logs.compression import compression_of, inflated
 from backends.logs.filtering import LineFilter, TakenBackwards, line_filter
 from backends.logs.levels import at_least
@@ -79,7 +80,12 @@ def search_file(
     source = source or path.stem
     with naming(path), open_regular(path) as file:
         line_format = line_format.of(file)
-        if compression := compression_of(file, path):
+        compression = compression_of(file, path)
+        if not compression and (what := binary_of(file, path)):
+            raise refusal(what, path)
+        if compression:
+            if compression == "utf-16":
+                line_format = structs.replace(line_format, encoding="utf-8")
             if query.since is not None and os.fstat(file.fileno()).st_mtime < query.since.timestamp():
                 return []
             source = source.removesuffix(".log") if source == path.stem else source

@@ -19,7 +19,7 @@ from msgspec import Struct
 from backends.aws.access import AwsAccess
 from backends.aws.account import Account, account_of
 from backends.errors import BackendError
-from backends.notify.posting import POST_TIMEOUT_S
+from backends.notify.posting import POST_TIMEOUT_S, UNSAID_WAIT_S
 from backends.ports import ActionEvent
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, reveal
@@ -105,7 +105,10 @@ class SnsNotifier:
             if error.status is not None:  # what SNS says names the topic
                 code = said.partition(": ")[0]
                 said = code if _CODE.fullmatch(code) else f"HTTP {error.status}"
-            failure = BackendError(error.kind, f"{self._label}: {said}", fix=error.fix, status=error.status)
+            wait_s = UNSAID_WAIT_S if error.kind == "rate_limited" else error.retry_after_s
+            failure = BackendError(
+                error.kind, f"{self._label}: {said}", fix=error.fix, status=error.status, retry_after_s=wait_s
+            )
         else:
             return
         raise failure

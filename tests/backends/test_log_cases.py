@@ -2,9 +2,12 @@
 
 import asyncio
 import bz2
+import gzip
+import io
 import lzma
 import os
 import shutil
+import tarfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -334,6 +337,64 @@ async def test_compressed_files_are_read_or_named(adapter: FileLogs, tmp_path: P
     said, *found = await adapter.query(LogQuery())
     assert sorted(messages(found)) == ["by what it holds", "bz2", "plain", "xz"]
     assert (said.level, "app.log.5.lz4: compressed with lz4, not read" in said.message) == ("error", True)
+
+
+def _tar(line: bytes) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        member = tarfile.TarInfo("var/log/app.log")
+        member.size = len(line)
+        archive.addfile(member, io.BytesIO(line))
+    return content.getvalue()
+
+
+async def test_what_holds_no_lines_is_named(adapter: FileLogs, tmp_path: Path) -> None:
+    """As `/var/log/*` has it."""
+    line = f"{NOW} ERROR x\n".encode()
+    files = {
+        "a.log.tar": _tar(line), "b.log.tar.gz": gzip.compress(_tar(line)),
+        "c.log.db": b"SQLite format 3\0" + bytes(90),
+        "d.log.bin": bytes(range(256)) * 20, "wtmp.log": b"\x08\0\0\0" * 96, "e.log": line, "f.log": bytes(9000) + line,
+    }  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    found = [entry.message for entry in await adapter.query(LogQuery())]
+    assert sorted(words.rpartition(": ")[2] for words in found if words.startswith("cannot read")) == [
+        "a SQLite database, not read", "a tar archive, not read", "a tar archive, not read", "no text, not read",
+        "records of logins, which `last` reads, not read",
+    ]  # fmt: skip
+    assert found[5:] == ["x", "x"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+async def test_utf_16_is_read(adapter: FileLogs, tmp_path: Path, encoding: str) -> None:
+    """As Windows writes it, with its mark."""
+    text = f"\ufeff{NOW} ERROR Größe 1\r\n{NOW} INFO 世界\r\n"
+    (tmp_path / "a.log").write_bytes(text.encode(encoding))
+    found = await adapter.query(LogQuery(grep="Größe", level="error"))
+    assert [(entry.at is not None, entry.level, entry.message) for entry in found] == [(True, "error", "Größe 1")]
+    assert messages(await adapter.query(LogQuery())) == ["Größe 1", "世界"]
+
+
+async def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for place in ("a", "b/logs", "c/logs"):
+        (tmp_path / place).mkdir(parents=True)
+        append(tmp_path / place / "app.log", f"{NOW} ERROR of {place}\n")
+    append(tmp_path / "a" / "app.log.1", f"{NOW} ERROR before\n")
+    append(tmp_path / "a" / "web.log", f"{NOW} ERROR web\n")
+    adapter = logs_in(tmp_path, "**/*.log*", timezone="UTC")
+    found = {entry.source: entry.message for entry in await adapter.query(LogQuery())}
+    stream = adapter.follow(LogQuery(limit=0))
+    waiting = asyncio.ensure_future(take(stream, 1))
+    await asyncio.sleep(0.5)
+    append(tmp_path / "a" / "app.log", f"{NOW} ERROR later\n")
+    (later,) = await waiting
+    await stream.aclose()  # type: ignore[attr-defined]
+    await adapter.aclose()
+    assert (found.pop("a/app"), later.source) == ("of a", "a/app")
+    assert found == {
+        f"{tmp_path}/b/logs/app": "of b/logs", f"{tmp_path}/c/logs/app": "of c/logs", "web": "web", "app.log": "before"
+    }  # fmt: skip
 
 
 async def test_a_bomb_of_one_line_is_left_when_nobody_waits(adapter: FileLogs, tmp_path: Path) -> None:
