@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from backends.errors import BackendError
+from backends.notify.delivery import deliver
 from backends.testing.notify import SECRET, NotifierContract, event, says_nothing_secret
 from tests.backends.aws_fixtures import Connect, aws, connect
 from tests.fake_aws import FakeAws
@@ -80,6 +81,17 @@ class TestSns(NotifierContract):
                 await asked
             says_nothing_secret(caught.value)
             assert caught.value.kind == "not_found"
+
+    async def test_who_is_limited_is_told_once_more(
+        self, notifier: Any, system: Topic, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def heal(_: float) -> None:
+            aws.heal()
+
+        monkeypatch.setattr("backends.notify.delivery.sleep", heal)
+        aws.fail("sns", "Throttling", status=400, message="Rate exceeded")
+        await deliver(notifier, event(), timeout_s=4.0)
+        assert system.arrived() == [event().text]
 
     async def test_a_dry_run_tells_nobody(self, notifier: Any, system: Topic) -> None:
         await notifier.dry_run()
