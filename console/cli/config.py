@@ -31,7 +31,7 @@ from console.loop import run as run_loop
 from console.ports.store import Snapshot
 from console.printing.diagnosis import asked
 from console.printing.output import document, print_json
-from console.reading.asking import unknown_names
+from console.reading.asking import Unknown, unknown_names
 from console.reading.due import Due
 from console.reading.feeds import DEADLINE_S
 from console.session import Session, opened
@@ -198,13 +198,17 @@ async def _ask(
                 async with due.kept():
                     for wrong in await unjudged(await session.orders.targets.switch(entry.name)):
                         found.append((entry, _as_error(wrong)))
-        unknown: list[tuple[str, str]] = []
+        unknown: list[Unknown] = []
         with contextlib.suppress(BackendError):
             async with due.kept():
                 unknown = await unknown_names(session.adapters, snapshots)
-        for kind, name in unknown:
+        for kind, name, owner in unknown:
             words, fix = f'no source has the {kind} "{clean(name, 100)}"', "correct it, unless it is still to come"
-            strange.append(_finding(look.problem(("links", "rows"), words, fix, warning=True)))
+            problem = (
+                look.problem(("links", "rows"), words, fix, warning=True) if owner is None
+                else look.of(owner, ("requires",), words, fix, warning=True)
+            )  # fmt: skip
+            strange.append(_finding(problem))
     told = [(entry, each) for entry, each in found if entry is not None and not entry.problem]
     known = {problem.message for problem in said}
     findings = []

@@ -19,12 +19,13 @@ from actions.guards import freeze_problem
 from actions.journal.location import place_problem
 from actions.judging.gate_fit import fit_findings
 from actions.judging.metric_gates import gates_of
-from actions.judging.stages import stages_of
+from actions.judging.stages import STRATEGIES, stages_of
 from backends.deployments.common import DeploymentConfig, shared_settings
 from backends.errors import BackendError
 from backends.literals import without_literals
 from backends.ownership import command_problem
 from backends.paths import path_of, path_problem
+from backends.ports.deployments import COLOR_HEADER
 from backends.registry import adapter_class
 from backends.settings import Secret, SecretError, decode_hook
 from backends.text import clean
@@ -44,6 +45,8 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
     "smoke": ("color", "version", "url", "service"), "persist": ("node",),
     "candidate": _OF_GATES, "production": _OF_GATES, "requests": _OF_GATES,
 }  # fmt: skip
+_HEADERS = ("header", "version_header")
+_HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _LABELS = ("pipeline", "dataset", "service")
 
 
@@ -294,13 +297,32 @@ def _deployments(look: Look) -> Iterator[Problem]:
             continue
         stages = _decoded(entry).get("stages", {})
         for strategy in stages:
+            if near := () if strategy in STRATEGIES else get_close_matches(strategy, STRATEGIES, n=1):
+                words = f'"{clean(strategy, 100)}" is a strategy of its own: {near[0]} keeps its shares'
+                yield look.of(entry, ("stages", strategy), words, f'did you mean "{near[0]}"?', warning=True)
             try:
+                if not stages[strategy]:
+                    raise ValueError(f"stages of {clean(strategy, 100)}: [] do not rise to 100")
                 stages_of(strategy, stages)
             except ValueError as error:
                 words = str(error)
                 yield look.of(entry, ("stages",), words, "write rising shares in percent, the last of them 100")
+        yield from _sides(look, entry)
         with contextlib.suppress(BackendError):  # said
             yield from _gates(look, entry, shared_settings(entry.data))
+
+
+def _sides(look: Look, entry: Entry) -> Iterator[Problem]:
+    """What can tell no side from the other."""
+    probe, health = entry.data.get("probe"), entry.data.get("health")
+    for key in _HEADERS:
+        name = probe.get(key) if isinstance(probe, dict) else None
+        if isinstance(name, str) and (name or key == _HEADERS[0]) and not re.fullmatch(_HEADER_NAME, name):
+            words = f'"{clean(name, 100)}" is no name of a header: no answer could prove anything'
+            yield look.of(entry, ("probe", key), words, f'write it like "{COLOR_HEADER}"')
+    if isinstance(health, dict) and len(health) == 1:
+        words = f"one side alone, {clean(str(next(iter(health))), 100)}: there is none to switch to"
+        yield look.of(entry, ("health",), words, "name both sides")
 
 
 def _gates(look: Look, entry: Entry, settings: DeploymentConfig) -> Iterator[Problem]:

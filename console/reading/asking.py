@@ -1,11 +1,14 @@
 """Each entry of a context asked once, as much as can be asked while nothing is changed and nobody is told."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
+from actions.switching.requirements import requires_of
+from backends.deployments.common import shared_settings
 from backends.errors import BackendError
 from backends.models import QualityScore
 from backends.together import together
+from console.config.load import Context
 from console.ports.entry import Entry
 from console.ports.pipelines import PIPELINES
 from console.ports.store import Snapshot
@@ -19,20 +22,49 @@ async def ask(adapters: Adapters, entry: Entry) -> tuple[Any, ...]:
     return tuple(await PORTS[entry.port].ask(adapters, entry))
 
 
-async def unknown_names(adapters: Adapters, snapshots: Sequence[Snapshot]) -> list[tuple[str, str]]:
-    """(`pipeline` or `dataset`, name) of the links that no source has; nothing where one of them did not answer."""
+class Unknown(NamedTuple):
+    """A name that no source has, of a `pipeline` or a `dataset`: in the links, or in what a deployment requires."""
+
+    kind: str
+    name: str
+    deployment: Entry | None = None
+
+
+async def unknown_names(adapters: Adapters, snapshots: Sequence[Snapshot]) -> list[Unknown]:
+    """Those that are named in the config; nothing where one of the sources did not answer."""
     context = adapters.context
-    found: list[tuple[str, str]] = []
+    named = [*_linked(context), *_required(context)]
+    found: list[Unknown] = []
     quality = [snapshot for snapshot in snapshots if snapshot.key.panel == "quality"]
-    if quality and not any(snapshot.error or snapshot.fetched_at is None for snapshot in quality):
+    if not any(snapshot.error or snapshot.fetched_at is None for snapshot in quality):
         scored = {score.dataset for snapshot in quality for score in snapshot.items if isinstance(score, QualityScore)}
-        linked = dict.fromkeys(name for row in context.config.links.rows for name in row.datasets)
-        found += [("dataset", name) for name in linked if name not in scored]
-    linked = dict.fromkeys(row.pipeline for row in context.config.links.rows if row.pipeline)
-    entries = context.entries["pipelines"] if linked else ()
+        found += [
+            each for each in named
+            if each.kind == "dataset" and each.name not in scored and (quality or each.deployment is not None)
+        ]  # fmt: skip
+    pipelines = [each for each in named if each.kind == "pipeline"]
+    entries = context.entries["pipelines"] if pipelines else ()
     try:
         listed = await together(*(adapters.of(PIPELINES, entry.name).pipelines() for entry in entries))
     except BackendError:
         return found  # said
     known = {info.pipeline for infos in listed for info in infos}
-    return found + [("pipeline", name) for name in linked if known and name not in known]
+    return found + [each for each in pipelines if known and each.name not in known]
+
+
+def _linked(context: Context) -> Iterable[Unknown]:
+    rows = context.config.links.rows
+    datasets = dict.fromkeys(name for row in rows for name in row.datasets)
+    pipelines = dict.fromkeys(row.pipeline for row in rows if row.pipeline)
+    return [*(Unknown("dataset", name) for name in datasets), *(Unknown("pipeline", name) for name in pipelines)]
+
+
+def _required(context: Context) -> Iterator[Unknown]:
+    for entry in context.entries["deployments"]:
+        try:
+            requires = requires_of(shared_settings(entry.data).requires)
+        except BackendError:
+            continue  # said
+        yield from (Unknown("dataset", name, entry) for name in requires.quality)
+        if not isinstance(requires.idle, str):
+            yield from (Unknown("pipeline", name, entry) for name in requires.idle)

@@ -24,6 +24,10 @@ STATIC = [
     ('smoke = ["true", "--url={URL}"]', "smoke", "{URL} is not filled in: did you mean {url}?"),
     ('metrics = "prm"', "metrics", 'no metrics entry "prm" in this context'),
     ('requires = { backup = { nightli = "24h" } }', "requires.backup.nightli", 'no checks entry "nightli"'),
+    ("stages = { canary = [] }", "stages", "stages of canary: [] do not rise to 100"),
+    ('probe = { url = "http://127.0.0.1:9/", header = "" }', "probe.header", '"" is no name of a header'),
+    ('probe = { url = "http://127.0.0.1:9/", header = "X Color:" }', "probe.header", "no answer could prove anything"),
+    ('health = { blue = "http://127.0.0.1:9/h" }', "health", "one side alone, blue: there is none to switch to"),
     ('retire = ["./gone.sh"]', "retire", "gone.sh: no such file"),
     ('stages = { canary = [50, 100], gradual = "all" }', "stages.gradual", "expected a list, got text"),
     ('health = { blue = "http://127.0.0.1:9/h", green = 9 }', "health.green", "expected text, got a whole number"),
@@ -75,6 +79,26 @@ def test_a_mistake_is_named_once_at_its_line(
     if not any(asked in text for asked in ("airflow", "journal", "deployments")):
         assert len(found) == 1, found
         assert again == code
+
+
+def test_a_strategy_by_nearly_a_known_name_is_told(validate: Validate) -> None:
+    code, found = validate(HEAD + SERVICE + "stages = { canray = [50, 100], slow = [1, 100] }\n", "--offline")
+    assert (code, [(each["path"], each["level"]) for each in found]) == (
+        0, [("contexts.c.deployments[0].stages.canray", "warning")],
+    )  # fmt: skip
+    assert found[0]["message"] == '"canray" is a strategy of its own: canary keeps its shares'
+
+
+def test_what_a_change_requires_of_others_is_there(validate: Validate) -> None:
+    more = 'requires = { quality = { transactons = 0.95 }, idle = ["nightli"] }\n'
+    dags = 'dags = [{ name = "nightly", tasks = [{ name = "a", command = ["true"] }] }]\n'
+    local = f'[[contexts.c.pipelines]]\ntype = "local"\nhistory = "sqlite:///r.db"\nlogs = "logs"\n{dags}'
+    _, found = validate(HEAD + SERVICE + more + local)
+    told = [(each["line"], each["level"], each["message"]) for each in found if each["path"].endswith("requires")]
+    assert told == [
+        (LINE_OF_MORE, "warning", 'no source has the dataset "transactons"'),
+        (LINE_OF_MORE, "warning", 'no source has the pipeline "nightli"'),
+    ]
 
 
 def test_one_mistake_in_an_entry_does_not_hide_the_next(validate: Validate) -> None:
