@@ -96,6 +96,13 @@ def clock(at: datetime | None, zone: tzinfo, *, milliseconds: bool = False) -> s
     return local.strftime("%H:%M:%S") + (f".{local.microsecond // 1000:03d}" if milliseconds else "")
 
 
+def dated(at: datetime | None, zone: tzinfo, today: datetime) -> str:
+    """As `clock`, behind its day where that is another one than that of `today`: `2026-11-28 14:00:19`."""
+    if at is None or at.astimezone(zone).date() == today.astimezone(zone).date():
+        return clock(at, zone)
+    return f"{at.astimezone(zone):%Y-%m-%d} {clock(at, zone)}"
+
+
 def zone_name(at: datetime, zone: tzinfo) -> str:
     """The zone's name at that time: `CET`, `CEST`, `UTC`."""
     return at.astimezone(zone).tzname() or "UTC"

@@ -24,7 +24,7 @@ from console.printing.output import document, print_lines
 from console.printing.tables import View, item_table
 from console.session import Session, opened
 from console.streams import say, tell
-from panels.words import UNICODE, clock
+from panels.words import UNICODE, clock, dated
 
 
 @click.group(cls=WholeHelp)
@@ -174,13 +174,13 @@ def _say_new_samples(session: Session, found: Action, said: set[str]) -> None:
 
 
 def _lines(session: Session, found: Action) -> list[str]:
-    zone = session.context.zone
+    zone, today = session.context.zone, now()
     who = f"{found.actor.login}@{found.actor.host}" if found.actor else ""
-    lines = [*action_lines(found), f"by {who}  at {clock(found.started_at, zone)}  plan {found.plan_hash}"]
+    lines = [*action_lines(found), f"by {who}  at {dated(found.started_at, zone, today)}  plan {found.plan_hash}"]
     lines += [f"reason: {found.reason}"] if found.reason else []
     lines += [words] if (words := pause_words(found, zone)) else []
     for step in found.steps:
-        at = clock(step.ended_at or step.started_at, zone)
+        at = dated(step.ended_at or step.started_at, zone, today)
         lines.append(f"{UNICODE.of(step.status)} {step.name:10} {at}  {step.detail}".rstrip())
     lines += [f"  {gate_line(gate)}" for gate in found.gates]
     return lines

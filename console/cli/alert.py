@@ -10,6 +10,7 @@ from actions.models import ActionKind, Request
 from backends.alerts.matchers import in_words, parse_matcher
 from backends.errors import BackendError
 from backends.models import Alert, Matcher, Silence
+from console import moment
 from console.cli.options import DURATION, Common, Writing, common_options, writing_options
 from console.cli.order_group import OrderGroup
 from console.cli.reading import read
@@ -22,7 +23,7 @@ from console.printing.tables import View, item_table
 from console.reading.refs import find
 from console.session import Session
 from console.silences import read_silences, silencers
-from panels.words import clock
+from panels.words import dated
 
 
 def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None = None) -> RequestMaker:
@@ -191,7 +192,7 @@ async def _hiding(session: Session, alert: Alert) -> list[str]:
     """The silences that hide it, acknowledgements apart, or why that is not known; none where its source has none."""
     if alert.backend not in silencers(session) or alert.hidden_since is None:
         return []
-    zone = session.context.zone
+    zone, now = session.context.zone, moment.utc_now()
     try:
         async with session.due.kept():
             found = await silencer(session.adapters, alert.backend).silences(hiding=alert.fingerprint)
@@ -199,7 +200,7 @@ async def _hiding(session: Session, alert: Alert) -> list[str]:
         return [f"silence     not known: {error.message}"]
     plain = [silence for silence in found if not silence.is_ack]
     return [
-        f"silence     {each.ref} of {each.created_by} until {clock(each.ends_at, zone)}  {each.comment}".rstrip()
+        f"silence     {each.ref} of {each.created_by} until {dated(each.ends_at, zone, now)}  {each.comment}".rstrip()
         for each in plain
     ]
 
@@ -209,7 +210,7 @@ def _lines(session: Session, alert: Alert, hiding: Sequence[str]) -> list[str]:
     lines += [f"summary     {alert.summary}"] if alert.summary else []
     lines += [f"{key:12}{value}" for key, value in sorted(alert.labels.items())]
     if alert.ack is not None:
-        until = f" until {clock(alert.ack.until, session.context.zone)}" if alert.ack.until else ""
+        until = f" until {dated(alert.ack.until, session.context.zone, moment.utc_now())}" if alert.ack.until else ""
         lines.append(f"ack         {alert.ack.by}{until}  {alert.ack.reason}  {alert.ack.silence_id or ''}".rstrip())
     lines += hiding
     lines += [f"runbook     {alert.runbook_url}"] if alert.runbook_url else []

@@ -1,9 +1,10 @@
 """What `teal quality show` says of a dataset below its row: the checks that failed and its trend."""
 
 from backends.models import QualityScore
+from console import moment
 from console.session import Session
 from panels.kinds.quality import freshness_words
-from panels.words import clock
+from panels.words import dated
 
 
 def lines(session: Session, score: QualityScore) -> list[str]:
@@ -17,5 +18,6 @@ def lines(session: Session, score: QualityScore) -> list[str]:
     found += [f"run         {score.run_ref}"] if score.run_ref else []
     found += [f"source      {score.backend}"]
     found += ["trend       MEASURED  SCORE"] if score.trend else []
-    found += [f"            {clock(point.at, zone):8}  {point.score:.3f}" for point in score.trend[-12:]]
+    now = moment.utc_now()
+    found += [f"            {dated(point.at, zone, now):8}  {point.score:.3f}" for point in score.trend[-12:]]
     return found + [f"linked      {line}" for line in session.impact(score.ref)]

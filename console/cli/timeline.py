@@ -6,6 +6,7 @@ import click
 from msgspec import Struct
 
 from backends.models import Panel
+from console import moment
 from console.cli.options import TIME, Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
@@ -15,7 +16,7 @@ from console.session import Session
 from console.typed_times import TypedTime
 from panels.kinds.timeline import events
 from panels.kinds.timeline_event import Event, sign_of
-from panels.words import UNICODE, clock, zone_name
+from panels.words import UNICODE, dated, zone_name
 
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "checks", "timeline")
 
@@ -56,12 +57,12 @@ def _change(event: Event, first: datetime | None) -> Change:
 
 def lines_of(found: list[Change], session: Session) -> list[str]:
     """As a table: time, state, T0, words, how long before."""
-    zone = session.context.zone
+    zone, now = session.context.zone, moment.utc_now()
     lines = [f"Times in {zone_name(found[-1].at, zone)}"] if found else []
     for change in found:
         before = f"  ({change.before_s / 60:.0f}m before)" if change.before_s is not None else ""
         mark = "T0" if change.t0 else "  "
-        lines.append(f"{clock(change.at, zone)}  {UNICODE.of(_sign(change))} {mark}  {change.text}{before}")
+        lines.append(f"{dated(change.at, zone, now)}  {UNICODE.of(_sign(change))} {mark}  {change.text}{before}")
     return lines
 
 

@@ -31,7 +31,7 @@ from console.ports.store import Snapshot
 from panels.kinds.deployments import against, controller_words, failures
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.timeline_event import Event
-from panels.words import UNICODE, ago, clock, zone_name
+from panels.words import UNICODE, ago, clock, dated, zone_name
 
 RED_FOR = timedelta(days=1)
 
@@ -67,10 +67,9 @@ def incident(facts: Facts) -> list[str]:
     first = next((event for event in facts.events if event.t0), None)
     began = f"{_time(first.at, facts)}: {first.text}" if first else "nothing is wrong in this window"
     return [
-        f"# {facts.title}: {_day(facts.since, facts)} {_time(facts.since, facts)} to {_time(facts.until, facts)}",
+        f"# {facts.title}: {_full(facts.since, facts)} to {_time(facts.until, facts)}",
         "",
-        f"Written {_day(facts.made_at, facts)} {_time(facts.made_at, facts)} {zone_name(facts.made_at, facts.zone)}. "
-        f"T0: {began}.",
+        f"Written {_full(facts.made_at, facts)} {zone_name(facts.made_at, facts.zone)}. T0: {began}.",
         *_section("Timeline", [_event(event, facts) for event in facts.events]),
         *_section("Problems now", _evidence(facts)),
         *_section("Actions", [_action(action, facts) for action in facts.actions if _within(action, facts)]),
@@ -87,7 +86,7 @@ def _audit(facts: Facts) -> list[str]:
 def handover(items: Sequence[OpenItem], facts: Facts) -> list[str]:
     """What the next shift takes over as lines of Markdown: what is wrong now, then by kind what is open, with who left
     it so and until when."""
-    lines = [f"# {facts.title}: handover {_day(facts.made_at, facts)} {_time(facts.made_at, facts)}"]
+    lines = [f"# {facts.title}: handover {_full(facts.made_at, facts)}"]
     lines += _section("Problems now", _evidence(facts))
     for kind, heading in _KINDS.items():
         lines += _section(heading, [_open_item(item, facts) for item in items if item.kind == kind])
@@ -145,7 +144,7 @@ def _of_rejection(action: Action, facts: Facts) -> OpenItem:
     seen = [outcome(action), action.error.message] if action.error else [action.reason]
     words = ": ".join([f"{action.service} {action.version}", *filter(None, seen)])
     at = action.ended_at or action.started_at
-    words += f", since {_day(at, facts)} {_time(at, facts)}" if at else ""
+    words += f", since {_full(at, facts)}" if at else ""
     return OpenItem(kind="rejected", ref=action.id or "", text=words, by=str(action.actor or ""))
 
 
@@ -263,7 +262,7 @@ def _action(action: Action, facts: Facts) -> str:
 
 def _open_item(item: OpenItem, facts: Facts) -> str:
     who = f", by {item.by}" if item.by else ""
-    until = f", until {_day(item.until, facts)} {_time(item.until, facts)}" if item.until else ""
+    until = f", until {_full(item.until, facts)}" if item.until else ""
     return f"- `{item.ref}` {_plain(item.text)}{who}{until}"
 
 
@@ -291,8 +290,9 @@ def _plain(text: str) -> str:
 
 
 def _time(at: datetime, facts: Facts) -> str:
-    return clock(at, facts.zone)
+    """The title has the day on which the window begins."""
+    return dated(at, facts.zone, facts.since)
 
 
-def _day(at: datetime, facts: Facts) -> str:
-    return at.astimezone(facts.zone).strftime("%Y-%m-%d")
+def _full(at: datetime, facts: Facts) -> str:
+    return f"{at.astimezone(facts.zone):%Y-%m-%d} {clock(at, facts.zone)}"

@@ -34,7 +34,7 @@ from panels.kinds.deployments import (
 )
 from panels.kinds.pipelines import last_words
 from panels.kinds.pipelines import reason as run_reason
-from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
+from panels.words import NOTHING, UNICODE, ago, amount, clock, dated, sparkline, took
 
 
 class View(Struct, frozen=True):
@@ -196,7 +196,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("STATE", lambda task, view: _state(task.state, task.state)),
         Field("TASK", lambda task, view: task.task),
         Field("TRY", lambda task, view: str(task.try_number), right=True),
-        Field("STARTED", lambda task, view: clock(task.started_at, view.zone)),
+        Field("STARTED", lambda task, view: dated(task.started_at, view.zone, view.now)),
         Field("TOOK", lambda task, view: took(task.duration_s), right=True),
         Field("AFTER", lambda task, view: ", ".join(task.depends_on)),
         Field("ERROR", lambda task, view: task.error or ""),

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from backends.models import Alert, Health, severity_rank
 from panels.columns import Cell, Column, Counted, Kind, Moment, Tone
-from panels.words import ago
+from panels.words import ago, dated
 
 _QUIET = ("silenced", "inhibited")
 _SUBJECT = ("dataset", "pipeline", "service", "instance", "job")
@@ -98,7 +98,7 @@ def _about(group: AlertGroup, moment: Moment) -> Cell:
     ack = group.first.ack
     if ack is None:
         return Cell(subject(group), "muted")
-    until = f" until {ack.until.astimezone(moment.zone):%H:%M}" if ack.until else ""
+    until = f" until {dated(ack.until, moment.zone, moment.now)[:-3]}" if ack.until else ""
     return Cell(ack.by + until, "muted")
 
 

@@ -101,7 +101,7 @@ async def everything(adapter: AlbSwitch) -> None:
     await adapter.shift(await adapter.observe(), BLUE, stamp="B:shift-back")
     deployer = adapter.deployer
     assert deployer is not None
-    with pytest.raises(BackendError, match="may have clients until"):
+    with pytest.raises(BackendError, match="may have clients for"):
         await deployer.retire(await deployer.deployed("green"), "green", stamp="C:retire")
 
 

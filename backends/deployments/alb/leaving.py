@@ -10,6 +10,7 @@ from backends.deployments.alb.places import Place
 from backends.deployments.alb.preflight import DELAY, seconds_in
 from backends.deployments.alb.rules import Rule, read_tags, sticky_s
 from backends.errors import BackendError
+from backends.times import away
 from backends.together import together
 
 
@@ -48,6 +49,6 @@ def refuse_while_clients_stay(rules: list[Rule], attributes: dict[str, str], col
     until = max(marks, default=0) + max(sticky, drain)
     if not marks or now() >= until:
         return
-    at = datetime.fromtimestamp(until, UTC).strftime("%H:%M:%S UTC")
-    words = f"{color.upper()} may have clients until {at} (stickiness {sticky} s, deregistration delay {drain} s)"
-    raise BackendError("conflict", words, fix=f"retire it after {at}; or shorten them in AWS")
+    left = away(datetime.fromtimestamp(until, UTC))
+    words = f"{color.upper()} may have clients for {left} more (stickiness {sticky} s, deregistration delay {drain} s)"
+    raise BackendError("conflict", words, fix=f"retire it in {left}; or shorten them in AWS")

@@ -43,6 +43,7 @@ from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.settings import Secret
 from backends.text import first_line
+from backends.times import away
 from backends.together import together
 
 HOME = "argocd"
@@ -156,7 +157,7 @@ class ArgoCdController:
             past = seen.past_of(order.revision)
             told = await self._door.commit(past.revision)
             said = f": {quoted(first_line(told.message), 120)}, {quoted(told.author, 64)}" if told.message else ""
-            text = f"sync {past.id} of {_at(past.deployed_at)}, {short(past.revision)}{said}"
+            text = f"sync {past.id} of {_ago(past.deployed_at)}, {short(past.revision)}{said}"
             found.append(Finding(level="ok", code="history", text=text))
             text = (
                 "nothing is pruned: what newer revisions added stays, and so does what git says (OutOfSync until then)"
@@ -310,5 +311,5 @@ def _asked(operation: Operation) -> bool:
     return operation.id.endswith("-asked")
 
 
-def _at(at: datetime | None) -> str:
-    return at.strftime("%d %b %H:%M UTC") if at is not None else "an unknown time"
+def _ago(at: datetime | None) -> str:
+    return f"{away(at)} ago" if at is not None else "an unknown time"
