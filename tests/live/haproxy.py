@@ -1,5 +1,6 @@
 """Real HAProxy nodes in front of two colors: config generated, unprivileged, on free loopback ports."""
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -11,10 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from backends.deployments.haproxy.state import Mark, variable_of
+from backends.deployments.haproxy.switch import HaproxySwitch
+from backends.errors import BackendError
+from backends.http import Http
+from backends.ports import SwitchState
+from backends.registry import AdapterContext, build
+from backends.testing.deployments import GREEN
 from tests.live.process import accepts, free_port, run, started, until
 from tests.live.require import program
+from tests.two_colors import COLORS, TwoColors
 
+SERVERS = {color: [f"{color}-1"] for color in COLORS}
 CONFIG = """
 global
   maxconn 2000
@@ -198,3 +209,45 @@ def haproxy(directory: Path, servers: list[tuple[str, int, str]], **how: Any) ->
         with contextlib.suppress(AssertionError, OSError):
             node.go_on()
         node.close()
+
+
+def lines(
+    service: TwoColors, *, blue: int = 1, green: int = 1, weights: tuple[int, int] = (100, 0)
+) -> list[tuple[str, int, str]]:
+    counts = zip(COLORS, (blue, green), weights, strict=True)
+    return [
+        (f"{color}-{number}", service.ports[color], f"weight {weight}")
+        for color, count, weight in counts
+        for number in range(1, count + 1)
+    ]
+
+
+async def all_up(nodes: list[Haproxy], *servers: str) -> None:
+    for node in nodes:
+        await asyncio.to_thread(until, lambda node=node: node.up(*servers), "servers up")
+
+
+def switch_of(service: TwoColors, http: Http, over: list[Haproxy], **config: Any) -> HaproxySwitch:
+    base = service.directory
+    entry = {
+        "nodes": [node.node for node in over],
+        "backend": "model",
+        "servers": SERVERS,
+        "health": {color: service.url(color) for color in COLORS},
+        "probe": {"url": over[0].url, "header": "X-Environment"},
+        **config,
+    }
+    found: HaproxySwitch = build("deployments", "haproxy", entry, AdapterContext("model", base, base / "own", http))
+    return found
+
+
+async def error_of(
+    adapter: HaproxySwitch, weights: dict[str, int] = GREEN, before: SwitchState | None = None, stamp: str = "A:shift"
+) -> BackendError:
+    with pytest.raises(BackendError) as caught:
+        await adapter.shift(before or await adapter.observe(), weights, stamp=stamp)
+    return caught.value
+
+
+def one_line(error: BackendError) -> bool:
+    return bool(error.message and error.fix) and "\n" not in error.message + error.fix
