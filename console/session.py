@@ -219,7 +219,7 @@ class Session:
         """`run` beside the last good one of its pipeline; why not, where nobody can say."""
         from console.reading.comparison import beside_good
 
-        pipelines = lambda: self.adapters.of(PIPELINES, run.backend)  # noqa: E731
+        pipelines = partial(self.adapters.of, PIPELINES, run.backend)
         return await beside_good(pipelines, self.memory, run, tasks, self.due.left_s())
 
     def impact(self, ref: str) -> list[str]:
