@@ -43,7 +43,15 @@ ORPHAN_AFTER_S = 1.0
 WAY_BACK_WAITS_S = 2.0
 """For a journal that another keeps locked; then it is done without."""
 
+WAY_BACK_PLANS_AGAIN = 3
+"""Times that a way back is planned anew where an action began or ended between its plan and its order: a canary that
+went on to its next stage in that moment refused it (exit 6), and went on to all traffic."""
+
 RunUnjournalled = Callable[[Draft, list[AuditEntry]], Awaitable[Action]]
+
+
+class Overtaken(Refused):
+    """An action began or ended between the plan and the order."""
 
 
 class Gate:
@@ -132,13 +140,23 @@ class Gate:
         self, plan: Plan, consent: Consent, launch: Launch, without_journal: RunUnjournalled | None
     ) -> Action:
         """Raises also KeyUsed, where the same request came in beside this one."""
-        if plan.request.order:
-            return await self._order(plan, consent, launch)
         try:
-            fresh = await self._agreed(plan, consent)
+            if plan.request.order:
+                return await self._order(plan, consent, launch)
+            times = WAY_BACK_PLANS_AGAIN if kind_of(plan.kind).back else 0
+            for _ in range(times):
+                with contextlib.suppress(Overtaken):
+                    return await self._carried_out(plan, consent, launch, without_journal)
+            return await self._carried_out(plan, consent, launch, without_journal)
         except Refused as no:
             await self._tell_refusal(plan, consent, no)
             raise
+
+    async def _carried_out(
+        self, plan: Plan, consent: Consent, launch: Launch, without_journal: RunUnjournalled | None
+    ) -> Action:
+        """By an action of its own, or as an order to the open one. Raises Overtaken, as Refused."""
+        fresh = await self._agreed(plan, consent)
         if queued_to := fresh.expected.queued_to:
             return await self._queue(fresh, consent, queued_to, launch, without_journal)
         return await self._begin(fresh, consent, launch, without_journal)
@@ -244,10 +262,15 @@ class Gate:
         return fresh
 
     async def _same_plan(self, plan: Plan, consent: Consent) -> Plan:
+        """The plan as it is now. One to go back may have changed in all but where it leads, and what it drives: it is
+        what was seen that was agreed to, and a canary goes on while somebody reads."""
         fresh = await self.plan(plan.request)
-        must_be_named(fresh, plan.full_hash or plan.hash)
+        back = kind_of(plan.kind).back and not plan.request.order
+        alike = back and (fresh.to, fresh.target) == (plan.to, plan.target)
+        if not alike:
+            must_be_named(fresh, plan.full_hash or plan.hash)
         if consent.plan_hash:
-            must_be_named(fresh, consent.plan_hash)
+            must_be_named(plan if alike else fresh, consent.plan_hash)
         return fresh
 
     async def _free(self, plan: Plan) -> None:
@@ -294,9 +317,7 @@ class Gate:
             wait_s = WAY_BACK_WAITS_S if kind_of(plan.kind).back else None
             action = await self.journal.begin(draft, audit=audit, wait_s=wait_s)
         except Occupied as held:
-            no = Refused(6, self._held(held.action), findings=plan.findings)
-            await self._tell_refusal(plan, consent, no)
-            raise no from None
+            raise Overtaken(6, self._held(held.action), findings=plan.findings) from None
         except JournalError as error:
             if not kind_of(plan.kind).back:
                 raise
@@ -350,12 +371,8 @@ class Gate:
 
     async def _order(self, plan: Plan, consent: Consent, launch: Launch) -> Action:
         """An order to an open action, which its runner obeys; where nobody runs it, a new one is started for it."""
-        try:
-            fresh = await self._same_plan(plan, consent)
-            self._guard(fresh, consent)
-        except Refused as no:
-            await self._tell_refusal(plan, consent, no)
-            raise
+        fresh = await self._same_plan(plan, consent)
+        self._guard(fresh, consent)
         action = await self.action(plan.request.ref)
         action_id, word = action.id or "", plan.request.order
         if not action.open:  # to abandon one whose row was edited
@@ -381,16 +398,15 @@ class Gate:
     async def _enqueue(
         self, plan: Plan, consent: Consent, action_id: str, word: str, entry: AuditEntry, *, wait_s: float | None = None
     ) -> None:
-        """Raises Refused (6) where it has ended."""
+        """Raises Overtaken (6) where it has ended."""
         key = consent.idempotency_key
         asked = Key(self.policy.context, key, request_hash(plan.request)) if key else None
         said = self.journal.enqueue(
             action_id, word, self.actor, consent.reason, audit=[entry], key=asked, wait_s=wait_s
         )  # fmt: skip
         if not await said:
-            no = Refused(6, ActionError(kind="conflict", message=f"{action_id} has just ended", fix="look at it"))
-            await self._tell_refusal(plan, consent, no)
-            raise no
+            ended = ActionError(kind="conflict", message=f"{action_id} has just ended", fix="look at it")
+            raise Overtaken(6, ended)
 
     async def _tell_refusal(self, plan: Plan, consent: Consent, no: Refused) -> None:
         if plan.expected.without_journal:

@@ -186,7 +186,7 @@ class Traffic:
                     if no.found.stamp == stamp:
                         await self._work.observed(step, plain(no.found), IN_PART, changes=Changes(changed=True))
                     elif error.kind in ANSWERED:
-                        await self._work.observed(step, plain(before), NOT_APPLIED)
+                        await self._undone(step, before, was_in_force=error.taken_back)
                     raise
         if found.weights != weights or found.stamp != stamp:
             raise self.conflict(found)

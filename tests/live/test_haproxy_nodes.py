@@ -119,6 +119,25 @@ async def test_a_hand_between_the_two_halves_of_a_write_leaves_no_node_that_serv
     assert nodes[-1].weights()["green-1"] > 0
 
 
+@pytest.mark.parametrize("stamp", ["A:shift", "A:shift-back"])
+@pytest.mark.parametrize("nodes", [2], indirect=True)
+async def test_a_hand_that_insists_leaves_the_traffic_to_who_had_it(
+    service: TwoColors, http: Http, nodes: list[Haproxy], monkeypatch: pytest.MonkeyPatch, stamp: str
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    before, order = await adapter.observe(), haproxy_socket.Node.order
+
+    async def meddled(node: haproxy_socket.Node, commands: list[str]) -> None:
+        await order(node, commands)
+        if str(node) == nodes[-1].node and any("/green-1 weight" in line for line in commands):
+            nodes[-1].set(green_1=0)
+
+    monkeypatch.setattr(haproxy_socket.Node, "order", meddled)
+    error = await error_of(adapter, GREEN, before=before, stamp=stamp)
+    assert (error.kind, error.taken_back) == ("conflict", True)
+    assert (nodes[-1].weights()["blue-1"] > 0, nodes[-1].weights()["green-1"]) == (True, 0)
+
+
 @pytest.mark.parametrize("nodes", [1, 2], indirect=True)
 async def test_a_node_that_gives_nobody_traffic_is_critical_and_only_the_way_back_writes_it(
     service: TwoColors, http: Http, nodes: list[Haproxy]

@@ -101,17 +101,22 @@ class Writer:
 
     async def _not_idle(self, node: Node, state: NodeState, shares: dict[str, int]) -> None:
         """Somebody took the weight from the side that gained before it was taken from the other: nobody has traffic on
-        this node then, and the write is made whole at once. Raises BackendError."""
-        now = _weights_in(await node.ask(f"show servers state {self._backend}"))
-        ours = {server.name: now.get(server.name, 0) for server in state.servers if server.in_rotation}
-        if not any(ours.values()):
-            raising, _ = self._between(now, weights_for(state.servers, shares, static=state.static))
+        this node then, and the write is made whole at once. Where he does it again, the traffic goes back to who had
+        it. Raises BackendError, `conflict` for that."""
+        before = {server.name: server.weight for server in state.servers}
+        for wanted in (weights_for(state.servers, shares, static=state.static), before):
+            now = _weights_in(await node.ask(f"show servers state {self._backend}"))
+            if any(now.get(server.name, 0) for server in state.servers if server.in_rotation):
+                return
+            raising, _ = self._between(now, wanted)
             await node.order(raising)
+        words = f"{state.node}: somebody takes the weight from the side that gains, again and again"
+        raise BackendError("conflict", words, fix="see who writes there, then plan anew", taken_back=True)
 
     async def _put_back(self, nodes: dict[str, Node], touched: list[NodeState], error: BackendError) -> BackendError:
         """`error`, with what became of each node. What has other weights than before was carried out, whether or not
         that was answered."""
-        words, carried_out = [error.message], False
+        words, carried_out = [error.message], error.taken_back
         for before in reversed(touched):
             node = nodes[before.node]
             try:
