@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from actions.ids import new_id
 from actions.journal.audit import EMPTY, AuditEntry, AuditRecord, AuditVerdict, Head
+from actions.journal.breaker import Breaker
 from actions.journal.episodes import Book, Episode
 from actions.journal.errors import NO_SENSE, JournalError, JournalFull, without_sense
 from actions.journal.lease import Hold, LeaseTimes, steady_clock
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RETRY_S = (0.1, 0.3, 1.0, 2.0)
-SLOW_S, SLOW_FOR_S = 0.5, 1.0
 
 
 class Journal:
@@ -41,7 +41,7 @@ class Journal:
         """`lost`: why it can not even be asked, as where its address is a secret that is not there."""
         self.location = location
         self._lost = lost
-        self._slow: tuple[float, JournalError] | None = None
+        self._breaker = Breaker()
         self.times = times or LeaseTimes()
         self._renewed: dict[str, float] = {}
         self._writing = asyncio.Lock()
@@ -333,16 +333,17 @@ class Journal:
         return await self._do(ask, reads=True, follows=follows)
 
     async def _do(self, ask: Callable[["SqlJournal"], T], *, reads: bool = False, follows: bool = False) -> T:
-        asked = self._read if reads else self._told
-
         records = self._records
+
+        def asked() -> T:
+            return self._breaker.read(lambda: self._told(ask)) if reads else self._told(ask)
 
         def answered() -> T:
             if records is None:
                 if not follows:
                     self._must_be_there()
-                return asked(ask)
-            found = asked(ask)
+                return asked()
+            found = asked()
             if self._sql is not None:
                 records.look(self._sql)
                 if not reads:
@@ -354,18 +355,6 @@ class Journal:
         work.add_done_callback(lambda done: done.cancelled() or done.exception())
         # A transaction that has begun ends on its own: the caller may stop waiting, the thread does not.
         return await asyncio.shield(work)
-
-    def _read(self, ask: Callable[["SqlJournal"], T]) -> T:
-        """What waited in vain is not waited for again by the reads behind it."""
-        began = steady_clock()
-        if self._slow is not None and began < self._slow[0]:
-            raise self._slow[1]
-        try:
-            return self._told(ask)
-        except JournalError as error:
-            ended = steady_clock()
-            self._slow = (ended + SLOW_FOR_S, error) if ended - began > SLOW_S else None
-            raise
 
     def _told(self, ask: Callable[["SqlJournal"], T]) -> T:
         """Raises JournalError for all that is the journal's own trouble, also where its rows make no sense."""
