@@ -269,7 +269,7 @@ class TealApp(Opening, inherit_bindings=False):
     def alarm(self) -> str:
         """The action that wants a person now, for pages that lie over the strip."""
         first = self.screen_stack[0]
-        return first.strip.alarm if isinstance(first, Overview) and first.is_mounted else ""
+        return first.top.strip.alarm if isinstance(first, Overview) and first.is_mounted else ""
 
     def disarm(self) -> None:
         """Back to reading, in a protected context."""

@@ -161,9 +161,9 @@ class Opening(Host):
         overview = self.screen_stack[0]
         if not isinstance(overview, Overview):
             return
-        found = overview.worst
+        found = overview.top.worst
         if found is None:
-            self.say(overview.why_no_worst)
+            self.say(overview.top.why_no_worst)
         else:
             self.to_overview(lambda _: self.open_item(found))
 

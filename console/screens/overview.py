@@ -14,8 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from backends.models import Alert, Deployment, Health, LogEntry, PipelineRun, severity_rank
-from backends.text import counted
+from backends.models import Alert, Deployment, LogEntry, PipelineRun
 from console.clipboard import save_text
 from console.config.edited import ConfigFiles
 from console.ports.store import Snapshot
@@ -25,8 +24,8 @@ from console.screens.board import SANDBOX_CARD, TALL, Board
 from console.screens.clock import Clock
 from console.screens.open_actions import OpenActions
 from console.screens.overview_keys import KEY_ORDER, KEYS
+from console.screens.top import Top
 from panels.columns import Moment
-from panels.header import Header, Strip, Trouble
 from panels.keybar import SAID_S, KeyBar
 from panels.listing import Listing
 from panels.logview import LogView
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 FLUSH_S = 0.1
 TICK_S = 5.0
 ACTIONS_S = 1.0  # what another console begins is on the screen within two seconds
-TROUBLE_HEALTH: dict[str, Health] = {"critical": "critical", "unknown": "unknown", "strong": "ok"}
 SINCE = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 60, 180, 720, 1440))
 
 
@@ -62,8 +60,6 @@ class Overview(Screen[None], inherit_bindings=False):
         self._dirty: set[str] = set()
         self._waiting = False
         self._touched = False
-        self._edited = ""
-        self._health: Health = "unknown"
         self._begun = False
         self._was_roomy = False
         self._warned_at = float("-inf")
@@ -72,16 +68,15 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         self._actions = OpenActions(self.app.session)
-        self.header = Header(self.app.place)
-        self.strip = Strip()
         card = SANDBOX_CARD if self.app.session.context.sandbox else ""
         self.board = Board(
             self.app.session.store, self.moment, opened=self.app.open_item, size=self.app.size, card=card
         )
         self.clock = Clock(self.app.session, self.board, self._draw_soon)
+        self.top = Top(self.app, self.board, self.clock, self._actions)
         self.keys = KeyBar(KEY_ORDER)
-        yield self.header
-        yield self.strip
+        yield self.top.header
+        yield self.top.strip
         yield self.board
         yield self.keys
 
@@ -120,27 +115,6 @@ class Overview(Screen[None], inherit_bindings=False):
         return self.board.current
 
     @property
-    def worst(self) -> Any:
-        """The worst thing of all; of what is as bad first what fails users, then what the strip says, then alerts."""
-        told, there = self.strip.first, self.board.worst
-        if told is None or there is None:
-            return told.item if told is not None else there[1] if there is not None else None
-        strip = severity_rank(TROUBLE_HEALTH.get(told.tone, "warning"))
-        return there[1] if (there[0], not readings.fails_users(there[1])) < (strip, True) else told.item
-
-    @property
-    def why_no_worst(self) -> str:
-        """What is said where nothing opens: that all is well only where the header says so."""
-        if self._health == "ok":
-            return "nothing is wrong now"
-        if self.strip.text:
-            return self.strip.text
-        unread = sum(each.fetched_at is None for each in self.app.session.store.snapshots())
-        return f"{self._health}, and nothing to open: " + (
-            f"{counted(unread, 'source')} not read yet" if unread else "no source has been read yet"
-        )
-
-    @property
     def alike(self) -> int:
         """How many are in one row with it."""
         return self.board.amount
@@ -175,7 +149,7 @@ class Overview(Screen[None], inherit_bindings=False):
         dirty, self._dirty = self._dirty, set()
         with self.app.batch_update():
             self.board.show(dirty)
-            self._show_top()
+            self.top.show(self.moment())
         if not self._touched and self.is_current:
             self.board.focus_worst()
         if "deployments" in dirty:
@@ -197,7 +171,7 @@ class Overview(Screen[None], inherit_bindings=False):
             told = [action for action in news.new if action.id != shown]
             self.app.say("   ".join(f"@ {readings.action_words(action, self.app.symbols)}" for action in told))
         if news.differs:
-            self._show_top()
+            self.top.show(self.moment())
         self.app.attend(self._actions.found)
 
     @property
@@ -205,32 +179,15 @@ class Overview(Screen[None], inherit_bindings=False):
         """The actions that were open when last looked."""
         return self._actions.found
 
-    def _show_top(self) -> None:
-        store, moment = self.app.session.store, self.moment()
-        notes = self.app.session.orders.notes
-        actions = self._actions
-        worst = readings.health(store, actions.found, moment.now, notes, actions.blind)
-        lost = {
-            found.key.name for found in store.snapshots("deployments") if readings.source_of(found, moment.now).lost
-        }
-        self._health = worst
-        self.header.show(self.app.place, worst, store.items("deployments"), moment, lost)
-        found = readings.troubles(
-            store, actions.found, notes, moment.now, moment.symbols, over=actions.over, blind=actions.blind
-        )
-        edited = f"{self._edited} was edited since this console read it: q, then start it again"
-        said = [Trouble("warning", moment.symbols.warning, edited)] if self._edited else []
-        self.strip.show([*self.clock.said(moment), *found, *said])
-
     @work(group="config", exclusive=True, exit_on_error=False)
     async def _look_at_config(self) -> None:
-        self._edited = await self._config.edited()
+        self.top.edited = await self._config.edited()
 
     def _tick(self) -> None:
         self._look_at_config()
         if self.is_current:
             self.board.tick()
-            self._show_top()
+            self.top.show(self.moment())
 
     def moment(self, name: str = "") -> Moment:
         """Now, for a panel: roomy where there is height for headings and reasons."""

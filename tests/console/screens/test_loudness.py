@@ -113,15 +113,15 @@ async def test_the_strip_says_the_worst_first_and_several_at_80_columns() -> Non
             Trouble("strong", "@", "alice: canary fraud-model 5 %, judging"),
             Trouble("warning", "▲", words),
         ]
-        overview.strip.show(troubles)
+        overview.top.strip.show(troubles)
         await pilot.pause(0.1)
-        line = text_of(overview.strip.line(0))
+        line = text_of(overview.top.strip.line(0))
         assert len(line) <= app.size.width
         assert "✗ router 502   ? logs loki stale 3m" in line
         assert "@ alice: canary fraud-m" in line
         assert line.endswith("+1 more")
-        overview.strip.show(troubles[1:2])
-        assert text_of(overview.strip.line(0)).startswith(f" ? logs loki stale 3m: {words}"[:60])
+        overview.top.strip.show(troubles[1:2])
+        assert text_of(overview.top.strip.line(0)).startswith(f" ? logs loki stale 3m: {words}"[:60])
 
 
 def test_a_critical_check_stands_before_an_action_that_goes_on() -> None:
