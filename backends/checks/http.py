@@ -16,6 +16,7 @@ certificate_crit = "7d"
 ```
 """
 
+import asyncio
 import re
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -31,6 +32,7 @@ from backends.credentials import Authentication, credentials, refuse_bad_url, re
 from backends.errors import BackendError
 from backends.http import Answer, decode_json
 from backends.models import CheckResult
+from backends.patterns import Pattern
 from backends.redaction import redact_url
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, reveal
@@ -131,7 +133,7 @@ class HttpCheck:
                     raise BackendError("timeout", words, fix="see the load of this host") from None
                 return critical(self._name, error.message)
         findings = Findings(self._name)
-        wrong = _disappointment(answer, self._config.expect)
+        wrong = _disappointment(answer, self._config.expect) or await self._unfound(answer)
         state, words, datum = judge_latency(answer.seconds, self._limits, late_s=answer.late_s)
         findings.add(
             state if wrong is None else "critical", wrong or f"{answer.status} {_word(answer)} in {words}", datum
@@ -143,6 +145,15 @@ class HttpCheck:
 
     async def aclose(self) -> None:
         """Nothing of its own is open."""
+
+    async def _unfound(self, answer: Answer) -> str | None:
+        """What its text lacks, in words. Raises BackendError(config) for a pattern that takes too long."""
+        if (body := self._config.expect.body) is None:
+            return None
+        text = answer.body[:SEARCHED_BYTES].decode("utf-8", "replace")
+        if await asyncio.to_thread(Pattern(body).found_in_text, text):
+            return None
+        return f"{answer.status}, but the body does not match /{clean(body, 80)}/"
 
 
 def _disappointment(answer: Answer, expect: Expectation) -> str | None:
@@ -158,10 +169,6 @@ def _disappointment(answer: Answer, expect: Expectation) -> str | None:
             return f"{answer.status}, but {error.message}"
         if wrong := _difference(body, expect.json, "$"):
             return f"{answer.status}, but {wrong}"
-    if expect.body is not None:
-        text = answer.body[:SEARCHED_BYTES].decode("utf-8", "replace")
-        if not re.search(expect.body, text):
-            return f"{answer.status}, but the body does not match /{clean(expect.body, 80)}/"
     return None
 
 

@@ -14,9 +14,9 @@ from backends.errors import BackendError
 from backends.logs.levels import at_least
 from backends.logs.lines import Read, plain, read_line
 from backends.logs.messages import Backwards, Belonging
-from backends.logs.patterns import Pattern
 from backends.logs.wrappers import piece_of
 from backends.models import LogEntry, LogLevel
+from backends.patterns import Pattern
 from backends.ports import LogQuery
 from backends.text import clean
 

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from backends.errors import BackendError
 from backends.logs.around import around as lines_around
 from backends.logs.merging import Merger, is_gap, is_note
-from backends.logs.patterns import Pattern
 from backends.models import LogEntry, LogLevel
+from backends.patterns import Pattern
 from backends.ports import LogQuery, costs
 from backends.text import counted
 from console import moment

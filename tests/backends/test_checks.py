@@ -1,5 +1,6 @@
 """`http` and `tcp` checks against real loopback servers: the contract, and each way of not being healthy."""
 
+import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -107,6 +108,18 @@ async def test_each_fault_is_critical_looked_at_once_and_named(
     assert words in message
     assert "hunter2" not in message
     assert len(server.requests) == 1
+
+
+async def test_a_pattern_that_never_ends_is_cut_off_and_holds_nobody_up(
+    server: FaultyServer, build_http: BuildHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.patterns.SEARCH_S", 0.3)
+    server.healthy = {"status": ("x" * 800 + "y!") * 90}
+    checking = asyncio.ensure_future(build_http(expect={"body": r"x*x*x*y\d"}).run())
+    async with asyncio.timeout(10):
+        with pytest.raises(BackendError, match="takes more than") as caught:
+            await checking
+    assert caught.value.kind == "config"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`cloudwatch` alerts: both contracts against the fake, what alarms do not say by themselves, and lost answers."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -392,6 +393,16 @@ async def test_throttled_every_second_time_is_still_read(
     alarms.put("red")
     aws.fail(code="ThrottlingException", every=2)
     assert (await only(adapter)).name == "red"
+
+
+async def test_a_pattern_of_names_that_never_ends_is_cut_off(
+    alarms: FakeAlarms, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.patterns.SEARCH_S", 0.2)
+    alarms.put("x" * 250 + "w!", "ALARM")
+    async with asyncio.timeout(20):
+        with pytest.raises(BackendError, match="takes more than"):
+            await connect("alerts", "cloudwatch", labels_from_name="(?P<a>(?:x|xx)+)y?z").alerts()
 
 
 @pytest.mark.parametrize("config", [{"labels_from_name": "("}, {"names": [""]}, {"timeout": "0s"}])

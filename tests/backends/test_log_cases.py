@@ -20,8 +20,8 @@ from backends.logs.files import FileLogs
 from backends.logs.following import GrowingFile
 from backends.logs.lines import parse_line
 from backends.logs.merging import is_gap, is_note
-from backends.logs.patterns import Pattern, for_re2, within_lines
 from backends.logs.reading import LineFormat, search_file
+from backends.patterns import Pattern, for_re2, within_lines
 from backends.ports import LogQuery
 from backends.testing.logs import take
 from tests.backends.test_file_logs import append, logs_in, messages
@@ -67,7 +67,7 @@ async def test_a_negated_class_does_not_make_a_search_quadratic(adapter: FileLog
 async def test_a_pattern_that_never_ends_is_an_error(
     adapter: FileLogs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backends.logs.patterns.SEARCH_S", 0.2)
+    monkeypatch.setattr("backends.patterns.SEARCH_S", 0.2)
     append(tmp_path / "a.log", "x" * 50_000 + "!\n")
     with pytest.raises(BackendError) as caught:
         await adapter.query(LogQuery(grep=r"(x+x+)+y"))
@@ -78,8 +78,8 @@ async def test_a_pattern_that_never_ends_is_an_error(
 async def test_a_pattern_that_is_slow_on_each_line_is_an_error(
     adapter: FileLogs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backends.logs.patterns.SEARCH_S", 0.3)
-    monkeypatch.setattr("backends.logs.patterns.BLOCK_S", 0.5)
+    monkeypatch.setattr("backends.patterns.SEARCH_S", 0.3)
+    monkeypatch.setattr("backends.patterns.BLOCK_S", 0.5)
     append(tmp_path / "a.log", ("x" * 800 + "y!\n") * 900)
     with pytest.raises(BackendError) as caught:
         await adapter.query(LogQuery(grep=r"x*x*x*y\d"))

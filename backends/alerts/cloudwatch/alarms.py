@@ -38,6 +38,7 @@ from backends.aws.wire import told
 from backends.aws.witness import Look
 from backends.errors import BackendError
 from backends.models import Acknowledgement, Alert, AlertState, Matcher, Silence, TimelineEvent
+from backends.patterns import Pattern
 from backends.ports import SilenceEffects, SilenceResult
 from backends.registry import AdapterContext
 from backends.settings import Duration
@@ -97,7 +98,7 @@ class CloudWatchAlarms:
     def __init__(self, config: CloudWatchAlarmsConfig, context: AdapterContext) -> None:
         self._config = config
         self._name = context.name
-        self._pattern = re.compile(config.labels_from_name) if config.labels_from_name else None
+        self._pattern = Pattern(config.labels_from_name) if config.labels_from_name else None
         self._account = account_of(config.aws, context.base_dir, timeout_s=config.timeout)
         self._mutes = Mutes(self._account)
         self._since: dict[tuple[str, datetime | None], datetime | None] = {}

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from msgspec import Struct, field
 
 from backends.aws.web_console import console_of
+from backends.patterns import Pattern
 from backends.text import clean, clean_labels
 
 _OF_RULE = re.compile(r"\b(?:ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*(\"[^\"]*\"|[^\s\")]+)\s*\)")
@@ -74,14 +75,13 @@ class Alarm(Struct, frozen=True, rename="pascal"):
         """The topics that it tells, by name."""
         return tuple(clean(action.rpartition(":")[2], 80) for action in self.alarm_actions if _SNS.match(action))
 
-    def labels(self, pattern: "re.Pattern[str] | None") -> dict[str, str]:
-        """Its name, its metric, its dimensions, and the named groups of `pattern` where its name matches whole."""
+    def labels(self, pattern: Pattern | None) -> dict[str, str]:
+        """Its name, its metric, its dimensions, and the named groups of `pattern` where its name matches whole. Raises
+        BackendError(config) for a pattern that takes too long."""
         found = {"alertname": self.alarm_name, "alarm": self.alarm_name}
         found |= {"metric": self.metric_name, "namespace": self.namespace} if self.metric_name else {}
         found |= {each.name: each.value for each in self.dimensions}
-        match = pattern.fullmatch(self.alarm_name) if pattern else None
-        if match:
-            found |= {name: value for name, value in match.groupdict().items() if value}
+        found |= (pattern.groups_of(self.alarm_name) if pattern else None) or {}
         return clean_labels(found)
 
     def summary(self) -> str:

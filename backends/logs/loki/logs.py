@@ -41,10 +41,10 @@ from backends.logs.lines import NANOSECONDS, nanoseconds, parse_text, parse_time
 from backends.logs.loki import tail as loki_tail
 from backends.logs.loki.tail import Stream
 from backends.logs.merging import gap, is_gap
-from backends.logs.patterns import for_re2
 from backends.logs.polling import OVERLAP_NS, Found, Polled, Seen
 from backends.logs.reading import LineFilter, TakenBackwards, line_filter
 from backends.models import LogEntry
+from backends.patterns import for_re2
 from backends.ports import LogQuery
 from backends.records import decode_mended
 from backends.registry import AdapterContext

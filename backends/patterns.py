@@ -1,7 +1,7 @@
-"""Regular expressions of `--grep` that cannot hang: each line is asked alone, and one that takes too long is an error.
+"""Regular expressions of people (`--grep`, a config) that cannot hang: one that takes too long is an error.
 
-The library is `regex`: patterns of `re`, a time limit, and the interpreter's lock is
-let go of meanwhile. A block is asked at once where no match can cross the end of a line, else each of its lines.
+The library is `regex`: patterns of `re`, a time limit, and the interpreter's lock is let go of meanwhile. Each line is
+asked alone; a block is asked at once where no match can cross the end of a line.
 """
 
 import re
@@ -36,6 +36,21 @@ class Pattern:
             return self._line.search(line, timeout=SEARCH_S, concurrent=len(line) > 4096) is not None
         except TimeoutError:
             raise self._too_slow(f"{SEARCH_S:g} s on one line") from None
+
+    def found_in_text(self, text: str) -> bool:
+        """Whether it is found anywhere in a text of many lines; for a thread. Raises as `found_in`."""
+        try:
+            return self._line.search(text, timeout=SEARCH_S, concurrent=True) is not None
+        except TimeoutError:
+            raise self._too_slow(f"{SEARCH_S:g} s") from None
+
+    def groups_of(self, text: str) -> dict[str, str] | None:
+        """Its named groups that hold something, where it matches the whole of a short text. Raises as `found_in`."""
+        try:
+            found = self._line.fullmatch(text, timeout=SEARCH_S, concurrent=True)
+        except TimeoutError:
+            raise self._too_slow(f"{SEARCH_S:g} s on one name") from None
+        return {name: value for name, value in found.groupdict().items() if value} if found else None
 
     def lines_of(self, block: str) -> "list[tuple[int, int]]":
         """(start, end) of each line of a block that matches. Raises as `found_in`."""
