@@ -22,7 +22,7 @@ from console.patience import LATE_S, waited_for
 from console.ports.deployments import DEPLOYMENTS
 from console.reading.adapters import Adapters
 from console.reading.way_back import WAIT_S, WaysBack, unproven
-from console.zones import zone_of
+from console.zones import zone_doubts, zone_of
 
 if TYPE_CHECKING:
     # The gate costs 7 ms to import, and the console's first paint needs none.
@@ -322,7 +322,7 @@ class Orders:
                 protected=config.protected,
                 read_only=config.read_only,
                 freeze=config.freeze,
-                doubts=self._context.doubts,
+                doubts=(*self._context.doubts, *zone_doubts(config.timezone, config.freeze)),
                 zone=zone_of(config.timezone),
                 lock=config.lock,
                 shared_journal=location.shared,

@@ -14,21 +14,26 @@ from console.cli.commands import teal
 from console.cli.ending import run_command
 
 
-def test_a_zone_that_is_none_is_said_and_taken_for_utc(tmp_path: Path) -> None:
-    """Every local time raised."""
+@pytest.mark.parametrize("zone", ["UTC-99:99:99", "Europe/Berln", "Nope", ":Mars/X", "/no/such/file"])
+def test_a_zone_that_is_none_is_said_and_taken_for_utc(tmp_path: Path, zone: str) -> None:
+    """Every local time raised, or was UTC under another name."""
     (tmp_path / "config.toml").write_text("[contexts.c]\n")
     done = subprocess.run(
         [sys.executable, "-P", "-m", "console.cli.main", "-c", str(tmp_path / "config.toml"), "status"],
-        env={"PATH": "/usr/bin:/bin", "TZ": "UTC-99:99:99", "HOME": str(tmp_path)},
+        env={"PATH": "/usr/bin:/bin", "TZ": zone, "HOME": str(tmp_path)},
         cwd=Path(__file__).parents[2],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("teal: TZ=UTC-99:99:99 is no time zone, so times are UTC (")
+    said = zone.removeprefix(":")
+    assert done.stderr.startswith(f"teal: TZ={said} is no time zone, so times are UTC (")
+    assert "times in UTC" in done.stdout.splitlines()[0]
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "<+14>-14", "Nowhere/City"])
+@pytest.mark.parametrize(
+    "zone", ["UTC", "", "Europe/Berlin", ":Europe/Berlin", "<+14>-14", "CET-1CEST,M3.5.0,M10.5.0/3", "EST5EDT"]
+)
 def test_other_zones_are_left_alone(
     zone: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -42,6 +47,19 @@ def test_other_zones_are_left_alone(
         monkeypatch.undo()
         time.tzset()
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("tz", "timezone", "frozen"), [("Europe/Berln", "", True), ("Europe/Berln", "UTC", False), ("UTC", "", False)]
+)
+def test_a_freeze_whose_zone_nobody_knows_lets_nothing_forward(
+    monkeypatch: pytest.MonkeyPatch, tz: str, timezone: str, frozen: bool
+) -> None:
+    from console.zones import zone_doubts
+
+    monkeypatch.setenv("TZ", tz)
+    assert bool(zone_doubts(timezone, ("Fri 16:00 - Mon 08:00",))) is frozen
+    assert zone_doubts(timezone, ()) == ()
 
 
 def test_a_journal_that_is_a_directory_is_a_mistake_of_the_config(
