@@ -26,10 +26,10 @@ from actions.models import Action, ActionError, Actor, Consent, Plan, Refused, R
 from actions.orders.freeze_and_reject import held_back
 from actions.orders.records import command_entry, entry_of, override_entries, request_hash
 from actions.orders.steering_plan import of_the_same_entry, plan_order
-from actions.orphans import judged, orphaned_since, since_words, ways_out, why_orphaned
+from actions.orphans import held_by, judged, orphaned_since
 from actions.starting import Launch, obeyed, start
 from actions.switching.left_running import with_its_commands
-from actions.switching.switch_plan import PAGE_SOMEONE, held_words
+from actions.switching.switch_plan import PAGE_SOMEONE
 from actions.switching.unjournalled_plan import plan_without_journal
 from actions.targets import Targets, described
 from backends.command_line import command
@@ -421,12 +421,7 @@ class Gate:
         return judged(action, self.journal.location, self.policy.zone)
 
     def _held(self, occupied: Action) -> ActionError:
-        since = orphaned_since(occupied, self.journal.location)
-        if since is not None:
-            alone = since_words(since, self.policy.zone, why_orphaned(occupied, self.journal.location))
-            words = f"{held_words(occupied, self.policy.zone)}; {alone}"
-            return ActionError(kind="held", message=words, fix=ways_out(occupied))
-        fix = command("action watch", occupied.id or "")
-        if not kind_of(occupied.kind).one_order:
+        words, fix = held_by(occupied, self.journal.location, self.policy.zone, "watch")
+        if not self.orphaned(occupied) and not kind_of(occupied.kind).one_order:
             fix += f", or {command('deploy rollback', occupied.service)}"
-        return ActionError(kind="held", message=held_words(occupied, self.policy.zone), fix=fix)
+        return ActionError(kind="held", message=words, fix=fix)

@@ -21,7 +21,7 @@ from actions.kinds import kind_of
 from actions.models import Action, Actor, Finding
 from actions.notices import Notices
 from actions.targets import Build
-from actions.telling import STOPPED_WORDS
+from actions.telling import STOPPED_WORDS, phase_words
 from actions.who import host_name
 from backends.command_line import command
 from backends.processes import is_stopped
@@ -70,6 +70,19 @@ def stopped_ways(action: Action) -> str:
 def since_words(since: datetime, zone: tzinfo, why: str = "") -> str:
     """`nobody runs it since 12:03 CET`, with the date where that was not today, and `why` its runner ended."""
     return f"nobody runs it since {local_words(since, zone)}" + (f" ({why})" if why else "")
+
+
+def held_by(action: Action, location: JournalLocation, zone: tzinfo, word: str) -> tuple[str, str]:
+    """Who holds a service, with what, since when, and where nobody runs it, that; and what to do: `teal action WORD`
+    of one that goes on."""
+    who = f"{action.actor.login}@{action.actor.host}" if action.actor else "somebody"
+    begun = local_words(action.started_at, zone) if action.started_at else "?"
+    phase = phase_words(action.phase) or action.status.replace("_", " ")
+    words = f"{action.kind} {action.id} of {who} is open on {action.service} since {begun}, {phase}"
+    since = orphaned_since(action, location)
+    if since is None:
+        return words, command(f"action {word}", action.id or "")
+    return f"{words}; {since_words(since, zone, why_orphaned(action, location))}", ways_out(action)
 
 
 def orphan_words(action: Action, zone: tzinfo) -> str:

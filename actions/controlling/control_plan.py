@@ -12,9 +12,10 @@ from actions.ids import now
 from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
+from actions.orphans import held_by
 from actions.switching.conditions import conditions
 from actions.switching.release_plan import must_be_a_version, window_findings
-from actions.switching.switch_plan import SELF_TEST_PROBES, agreed_entry, block, held_words
+from actions.switching.switch_plan import SELF_TEST_PROBES, agreed_entry, block
 from actions.targets import ControllerTarget
 from backends.command_line import command
 from backends.deployments.common import ProbeResult
@@ -115,7 +116,7 @@ async def open_action(policy: Policy, journal: Journal, service: str, word: str 
     occupied = await journal.open_action(policy.context, service)
     if occupied is None:
         return []
-    return [block("open-action", held_words(occupied, policy.zone), command(f"action {word}", occupied.id or ""))]
+    return [block("open-action", *held_by(occupied, journal.location, policy.zone, word))]
 
 
 def refused(state: ControllerState, word: OrderName, how: str = "") -> list[Finding]:

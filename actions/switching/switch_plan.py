@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from datetime import tzinfo
 
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
@@ -15,7 +14,8 @@ from actions.ids import digest, now
 from actions.journal.journal import Journal
 from actions.judging.stages import stages_of
 from actions.kinds import kind_of
-from actions.models import Action, ActionError, Finding, Plan, PlanSummary, Refused, Request
+from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
+from actions.orphans import held_by
 from actions.switching.changes import newest_change
 from actions.switching.conditions import conditions, without_production
 from actions.switching.moved_since import moved_since
@@ -23,14 +23,13 @@ from actions.switching.other_journal import CHANGED_SINCE, other_journal
 from actions.switching.versions import OnSides, on_sides
 from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import SwitchTarget
-from actions.telling import LIVE_DOWN, phase_words
+from actions.telling import LIVE_DOWN
 from backends.command_line import command
 from backends.deployments.common import DeploymentConfig, ProbeResult, own_settings
 from backends.errors import BackendError
 from backends.models import ColorState
 from backends.ports import Deployed, SwitchState
 from backends.text import clean, first_line, short_id
-from backends.times import local_words
 from backends.together import together
 
 IDLE_PROBES = 20
@@ -109,7 +108,7 @@ async def in_the_way(policy: Policy, journal: Journal, service: str, state: Swit
     somebody moved the traffic outside, which only is told."""
     occupied = await journal.open_action(policy.context, service)
     if occupied is not None:
-        return [block("open-action", held_words(occupied, policy.zone), command("action watch", occupied.id or ""))]
+        return [block("open-action", *held_by(occupied, journal.location, policy.zone, "watch"))]
     change = await newest_change(journal, policy.context, service, forward=True)
     if change is not None and change.status == "rollback_failed":
         text = f"the rollback of {change.action} failed: {change.error}"
@@ -147,14 +146,6 @@ def staged(settings: DeploymentConfig, from_: str, to: str, share: int) -> dict[
 def full(settings: DeploymentConfig, color: str) -> dict[str, int]:
     """All traffic on `color`."""
     return {name: 100 if name == color else 0 for name in settings.colors}
-
-
-def held_words(action: Action, zone: tzinfo) -> str:
-    """Who holds a service, with what, since when."""
-    who = f"{action.actor.login}@{action.actor.host}" if action.actor else "somebody"
-    since = local_words(action.started_at, zone) if action.started_at else "?"
-    phase = phase_words(action.phase) or action.status.replace("_", " ")
-    return f"{action.kind} {action.id} of {who} is open on {action.service} since {since}, {phase}"
 
 
 def _wanted_color(request: Request, settings: DeploymentConfig, state: SwitchState) -> str:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from actions.journal.audit import AuditRecord
 from actions.models import Action
 from actions.orphans import orphan_words, stopped_ways, ways_out
-from actions.telling import STOPPED_WORDS, cause, failed_words, is_noop, outcome, title, unattended, way
+from actions.telling import STOPPED_WORDS, cause, doing, failed_words, is_noop, outcome, title, unattended, way
 from backends.command_line import command
 from backends.models import (
     Alert,
@@ -236,10 +236,18 @@ def _evidence(facts: Facts) -> list[str]:
                 layers = f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"
                 said = [*failures(item), *(first_line(words) for _, words in against(item))]
                 words = "".join(f"; {_plain(each)}" for each in said)
-                lines.append(f"- service `{item.service}` live {item.live.upper()} ({layers}){words}")
+                lines.append(
+                    f"- service `{item.service}` live {item.live.upper()} ({layers}){words}{_unattended(item)}"
+                )
             case _:
                 pass
     return lines
+
+
+def _unattended(item: Deployment) -> str:
+    """The action on it that nobody runs, or whose runner is stopped, with the ways out."""
+    why = "nobody runs it" if item.orphaned_since is not None else item.action_stopped
+    return f"; `{item.action}`: {_plain(why)}: {_plain(item.ways_out)}" if why else ""
 
 
 def _action(action: Action, facts: Facts) -> str:
@@ -252,7 +260,9 @@ def _action(action: Action, facts: Facts) -> str:
         seen = f", {own}{failed_words(switch)}"
     error = f": {_plain(action.error.message)}" if action.error else ""
     caused = cause(action)  # who ordered it did not take it back
-    came = f": {outcome(action)}" if is_noop(action) else "" if caused else f" {action.status}"
+    alone = action.open and unattended(action)
+    came = f": {doing(action) if alone else outcome(action)}" if alone or is_noop(action) else f" {action.status}"
+    came = "" if caused else came
     back = f", {_plain(outcome(action))}" if caused else ""
     if action.error and action.error.kind == "ordered":
         error = "" if caused else error  # the order says it

@@ -33,10 +33,10 @@ _ABOUT = ("service", "pipeline", "dag_id", "dataset", "instance")
 
 
 def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> list[TimelineEvent]:
-    """Each action where it ended, or where it began as long as it is open."""
+    """Each action where it ended; as long as it is open where it began, or since when it needs somebody."""
     found = []
     for action in actions:
-        at = action.ended_at or action.started_at
+        at = action.ended_at or _stands_since(action) or action.started_at
         if at is None or not since <= at <= until:
             continue
         who = f" by {action.actor.login}" if action.actor else ""
@@ -63,6 +63,13 @@ def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> l
             )
         )
     return found
+
+
+def _stands_since(action: Action) -> datetime | None:
+    """Since when one that is open does not go on by itself: what it is now was not so when it began."""
+    if action.stopped_pid:
+        return action.owner.seen_at if action.owner is not None else None
+    return action.orphaned_since or (action.hold.since if action.hold is not None else None)
 
 
 def of_moves(

@@ -68,6 +68,15 @@ async def test_it_says_since_when_and_the_two_ways_out(tmp_path: Path, service: 
         assert (await house.order(ANALYTICS_ROLLBACK)).orphaned_since is None
 
 
+async def test_who_is_refused_for_it_hears_that_nobody_runs_it(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        found = await orphan(house)
+        plan = await house.gate.plan(ANALYTICS_FLIP)
+        (told,) = [finding for finding in plan.findings if finding.code == "open-action"]
+        assert "nobody runs it since" in told.text
+        assert told.fix == ways_out(found)
+
+
 async def test_a_runner_that_could_not_write_its_journal_says_so_where_nobody_runs_its_action(
     tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,6 +160,16 @@ def test_a_handover_names_what_stands_against_a_service_and_the_ways_out_of_an_a
     assert "teal action resume 8A1, or teal deploy rollback analytics" in text
 
 
+def test_an_incident_says_of_an_action_that_nobody_runs_it_and_what_to_do() -> None:
+    left = action(id="8A1", status="running", phase="bake", ended_at=None, orphaned_since=ago(0.5))
+    ways = "teal action resume 8A1, or teal deploy rollback analytics"
+    service = deployment(action="8A1", orphaned_since=ago(0.5), ways_out=ways)
+    problems, _, actions = "\n".join(incident(facts(service, actions=(left,)))).partition("## Actions")
+    assert f"live GREEN (control green, endpoints green, data green); `8A1`: nobody runs it: {ways}" in problems
+    assert "flip analytics BLUE → GREEN nobody runs it by alice@b1" not in actions
+    assert "flip analytics BLUE → GREEN: nobody runs it by alice@b1" in actions
+
+
 async def test_the_handover_reads_freezes_and_rejections_from_the_journal(tmp_path: Path) -> None:
     async with TwoColors(tmp_path) as service:
         teal = Teal(tmp_path, written(service, ""))

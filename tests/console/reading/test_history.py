@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from actions.journal.audit import AuditRecord
-from actions.models import Action, ActionError, Actor, Watch
+from actions.models import Action, ActionError, Actor, Hold, Owner, Watch
 from backends.models import (
     Acknowledgement,
     Alert,
@@ -32,9 +32,11 @@ def ago(minutes: float) -> datetime:
 
 def action(status: str = "succeeded", *, ended: float | None = 10, **fields: Any) -> Action:
     return Action(
-        id="7F3", kind="flip", service="analytics", status=status, phase="", from_="blue", to="green",  # type: ignore[arg-type]
-        started_at=ago(12), ended_at=ago(ended) if ended is not None else None, actor=Actor(login="alice"),
-        changed=True, **fields,
+        **{
+            "id": "7F3", "kind": "flip", "service": "analytics", "status": status, "phase": "", "from_": "blue",
+            "to": "green", "started_at": ago(12), "ended_at": ago(ended) if ended is not None else None,
+            "actor": Actor(login="alice"), "changed": True, **fields,
+        }
     )  # fmt: skip
 
 
@@ -88,6 +90,14 @@ def test_an_open_one_is_told_where_it_began_and_an_old_one_not_at_all() -> None:
     assert of_actions([action(ended=90)], SINCE, NOW) == []
     (alone,) = of_actions([action("running", ended=None, orphaned_since=ago(5))], SINCE, NOW)
     assert alone.text == "flip analytics BLUE → GREEN by alice: nobody runs it", "it does not run as well"
+    assert alone.at == ago(5), "when it began, somebody ran it"
+    owner = Owner(user="alice", host="b1", pid=1, lease_expires_at=NOW, seen_at=ago(4))
+    hold = Hold(why="no requests", since=ago(3), until=None)
+    (stopped,) = of_actions([action("running", ended=None, stopped_pid=1, owner=owner)], SINCE, NOW)
+    (held,) = of_actions([action("paused", ended=None, hold=hold)], SINCE, NOW)
+    assert (stopped.at, held.at) == (ago(4), ago(3))
+    (old,) = of_actions([action("running", ended=None, started_at=ago(90), orphaned_since=ago(5))], SINCE, NOW)
+    assert old.at == ago(5), "what stands in the window is told in it"
 
 
 def test_what_nobody_watched_is_said_from_the_first_watch_on_that_is_known() -> None:
