@@ -19,7 +19,7 @@ from backends.errors import BackendError
 from backends.models import Deployment, Item, LogEntry, Panel, PipelineRun, RunCondition, TaskRun
 from backends.text import clean
 from console import moment
-from console.config.edited import ConfigFiles
+from console.config.edited import EditedEntries
 from console.config.selection import Selection
 from console.orders import Orders
 from console.ports.deployments import DEPLOYMENTS
@@ -36,7 +36,7 @@ from console.reading.due import LEAST_S, Due
 from console.reading.feeds import DEADLINE_S, Feed, Source, read_all
 from console.reading.log_feed import LogFeed
 from console.reading.remembering import Remembering
-from console.reading.snapshots import SnapshotFiles
+from console.reading.snapshots import SnapshotFiles, cache_dir
 from console.reading.timeline_feeds import EPISODES, TimelineSources
 from console.reading.timeline_feeds import INTERVAL_S as TIMELINE_INTERVAL_S
 from console.zones import zone_of
@@ -130,7 +130,7 @@ class Session:
         self.memory = Remembering(
             self.store, selection.context.entries, self._episode_file,
             ask=self.orders.episodes if keeps or "timeline" in panels else None,
-            write=self.orders.keep if keeps else None, edited=ConfigFiles(self.context.config_files).edited,
+            write=self.orders.keep if keeps else None, edited=self._edited_entries().edited,
         )  # fmt: skip
         self._rememberers = TimelineSources(selection.context.entries, self.adapters, self.orders, self.memory.episodes)
         self._feeds = {feed.source.key: feed for panel in panels for feed in self._feeds_of(panel)}
@@ -299,10 +299,16 @@ class Session:
                 pass
         self.refresh("alerts")
 
+    def _edited_entries(self) -> EditedEntries:
+        context = self._selection.context
+        return EditedEntries(self.context.config_files, context.path, context.name, context.entries)
+
     def _episode_file(self) -> EpisodeFile:
         from console.reading.episode_file import EpisodeFile
+        from console.reading.origins import origins
 
-        return EpisodeFile(self._files.directory)
+        context = self._selection.context
+        return EpisodeFile(cache_dir() / context.name, partial(origins, context.entries, context.base_dir))
 
     @cached_property
     def _files(self) -> SnapshotFiles:

@@ -46,10 +46,12 @@ class Episode(Struct, frozen=True, kw_only=True):
 
 
 class Book(Struct, frozen=True, kw_only=True):
-    """What is kept, oldest first; `whole_from`: what ended before then has been forgotten, where something has."""
+    """What is kept, oldest first; `whole_from`: what ended before then has been forgotten, where something has.
+    `elsewhere`: what was kept of sources that this config reads at another place, or not at all."""
 
     episodes: Sequence[Episode] = ()
     whole_from: datetime | None = None
+    elsewhere: Sequence[Episode] = ()
 
 
 def remembered(known: Iterable[Episode], news: Iterable[Episode]) -> list[Episode]:

@@ -34,6 +34,7 @@ from panels.kinds.timeline_event import Event
 from panels.words import UNICODE, ago, clock, dated, zone_name
 
 RED_FOR = timedelta(days=1)
+_ALL_WELL = "nothing is wrong in this window"
 
 
 class OpenItem(Struct, frozen=True, kw_only=True):
@@ -64,8 +65,9 @@ class Facts(Struct, frozen=True, kw_only=True):
 
 def incident(facts: Facts) -> list[str]:
     """The report of an incident as lines of Markdown: state, timeline, evidence, actions, what could not be seen."""
-    first = next((event for event in facts.events if event.t0), None)
-    began = f"{_time(first.at, facts)}: {first.text}" if first else "nothing is wrong in this window"
+    first, unseen = next((event for event in facts.events if event.t0), None), _unseen(facts)
+    well = "nothing is known to be wrong in this window, not all of which was seen" if unseen else _ALL_WELL
+    began = f"{_time(first.at, facts)}: {first.text}" if first else well
     return [
         f"# {facts.title}: {_full(facts.since, facts)} to {_time(facts.until, facts)}",
         "",
@@ -73,7 +75,7 @@ def incident(facts: Facts) -> list[str]:
         *_section("Timeline", [_event(event, facts) for event in facts.events]),
         *_section("Problems now", _evidence(facts)),
         *_section("Actions", [_action(action, facts) for action in facts.actions if _within(action, facts)]),
-        *_section("What could not be seen", _unseen(facts)),
+        *_section("What could not be seen", unseen),
         *_audit(facts),
     ]
 
@@ -278,7 +280,9 @@ def _open_item(item: OpenItem, facts: Facts) -> str:
 
 def _unseen(facts: Facts) -> list[str]:
     lost = [snapshot for snapshot in facts.sources if snapshot.error is not None or snapshot.fetched_at is None]
-    return [f"- {snapshot.key.panel} {snapshot.key.name}: {_plain(_why(snapshot))}" for snapshot in lost]
+    lines = [f"- {snapshot.key.panel} {snapshot.key.name}: {_plain(_why(snapshot))}" for snapshot in lost]
+    blind = [event for event in facts.events if event.kind == "unwatched"]
+    return lines + [f"- {_time(event.at, facts)} {_plain(event.text)}" for event in blind]
 
 
 def _why(snapshot: Snapshot) -> str:

@@ -35,7 +35,7 @@ AT_ONCE = 50
 
 Write = Callable[[Sequence[Episode]], Awaitable[bool]]
 Ask = Callable[[datetime, datetime], Awaitable[Book]]
-Edited = Callable[[], Awaitable[str]]
+Edited = Callable[[], Awaitable[Callable[[SourceKey], bool]]]
 
 
 class Remembering:
@@ -52,8 +52,8 @@ class Remembering:
         write: Write | None = None,
         edited: Edited | None = None,
     ) -> None:
-        """`edited` names a file of the config that was edited since it was read: what is wrong by that is nobody's
-        news any more, and what is well by it neither."""
+        """`edited` says of which sources the config tells otherwise since it was read: what is wrong by that is
+        nobody's news any more, and what is well by it neither."""
         self._edited = edited
         self._store, self._entries, self._file, self._ask, self._write = store, entries, file, ask, write
         self._began = moment.utc_now()
@@ -80,8 +80,9 @@ class Remembering:
         """Look at what is new; whether anything began or ended."""
         self._stir.clear()
         heard, self._heard = self._heard, set()
-        if self._edited is not None and await self._edited():
-            return False
+        if self._edited is not None:
+            is_edited = await self._edited()
+            heard = {key for key in heard if not is_edited(key)}
         now = moment.utc_now()
         if self._known_at is None or now - self._known_at >= KNOWN_FOR:
             self._known_at = now
@@ -98,8 +99,7 @@ class Remembering:
         book = await self._books(since, until)
         known = [one if one.until or self._is_read(one) else replace(one, until=one.seen_at) for one in book.episodes]
         both = merged(known, self._own)
-        within = [one for one in both if one.since <= until and (one.until is None or one.until >= since)]
-        return replace(book, episodes=within)
+        return replace(book, episodes=_within(both, since, until), elsewhere=_within(book.elsewhere, since, until))
 
     def _hear(self, snapshot: Snapshot) -> None:
         if reading_of(snapshot.key.panel) is not None:
@@ -139,7 +139,7 @@ class Remembering:
         except BackendError as error:
             missing(error)
             book = Book()
-        return replace(book, episodes=merged(kept, book.episodes))
+        return replace(book, episodes=merged(kept.episodes, book.episodes), elsewhere=kept.elsewhere)
 
     async def _keep(self, news: Sequence[Episode]) -> None:
         self._pending = remembered(self._pending, news)[-PENDING:]
@@ -156,3 +156,7 @@ class Remembering:
                 return False
             self._pending = self._pending[AT_ONCE:]
         return not self._pending
+
+
+def _within(episodes: Sequence[Episode], since: datetime, until: datetime) -> list[Episode]:
+    return [one for one in episodes if one.since <= until and (one.until is None or one.until >= since)]

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from actions.journal.episodes import KEPT, UNWATCHED, Book, Episode
 from backends.models import Health, TimelineEvent
-from backends.text import clean
+from backends.text import clean, counted
 from console import moment
 from panels.words import took
 
@@ -25,7 +25,17 @@ def of_episodes(book: Book, since: datetime, until: datetime) -> list[TimelineEv
     if since < whole_from:
         words = "what was wrong before is not known any more: a month is kept, and the newest 5,000"
         found.append(TimelineEvent(at=since, kind="unwatched", ref="episodes", text=words, until=whole_from))
-    return found
+    return found + _elsewhere(book.elsewhere, since)
+
+
+def _elsewhere(episodes: Sequence[Episode], since: datetime) -> list[TimelineEvent]:
+    """That more was kept, which may be another backend's: it is not told as this one's, and not passed over."""
+    if not episodes:
+        return []
+    sources = ", ".join(sorted({episode.source for episode in episodes}))
+    words = f"not told: {counted(len(episodes), 'trouble')} of {sources}, kept by a config that reads it elsewhere"
+    at, until = max(since, min(each.since for each in episodes)), max(map(_end, episodes))
+    return [TimelineEvent(at=at, kind="unwatched", ref="elsewhere", text=clean(words, 500), until=until)]
 
 
 def _reaching(begun: Iterable[TimelineEvent], since: datetime) -> list[TimelineEvent]:

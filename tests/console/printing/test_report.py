@@ -17,6 +17,7 @@ from backends.models import (
     PipelineRun,
     QualityScore,
     Silence,
+    TimelineEvent,
     TrendPoint,
 )
 from backends.ports import PipelineInfo
@@ -191,3 +192,13 @@ def test_a_score_is_red_for_a_day_only_where_it_was_seen_for_a_day() -> None:
 
     assert [item.kind for item in open_items(facts(score(30, 2)), silences=[], pipelines=[], records=[])] == ["red"]
     assert open_items(facts(score(3, 2)), silences=[], pipelines=[], records=[]) == []
+
+
+def test_where_nobody_looked_nothing_is_told_as_well() -> None:
+    """W4: a report said that nothing was wrong, and that all was seen, over what it did not tell."""
+    told = TimelineEvent(at=ago(0.5), kind="unwatched", ref="elsewhere", text="not told: 4 troubles of checks.web")
+    about = facts(told)
+    report = "\n".join(incident(about))
+    assert "T0: nothing is known to be wrong in this window, not all of which was seen." in report
+    for text in (report, "\n".join(handover([], about))):
+        assert "4 troubles of checks.web" in text.partition("## What could not be seen")[2]

@@ -14,14 +14,16 @@ from actions.journal.episodes import Book, Episode, remembered
 from backends.errors import BackendError
 from backends.models import CheckResult, PipelineRun, QualityScore
 from console import moment
-from console.config.edited import ConfigFiles
+from console.config.edited import EditedEntries
+from console.config.load import load_config
 from console.ports.entry import Entry
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
 from console.reading import remembering
 from console.reading.episode_file import FILE_NAME, EpisodeFile
-from console.reading.remembering import Remembering
+from console.reading.remembering import Edited, Remembering
 
 NAMES = {"checks": ["router"], "pipelines": ["local"], "quality": ["scores"], "alerts": [], "deployments": []}
+ORIGINS = {f"{port}.{name}": "here" for port, names in NAMES.items() for name in names}
 
 
 class FakeJournal:
@@ -52,16 +54,16 @@ class Desk:
     """A session's memory with its store, read by hand."""
 
     def __init__(
-        self, directory: Path, journal: FakeJournal | None, *, kept: bool = True, config: Sequence[Path] = ()
+        self, directory: Path, journal: FakeJournal | None, *, kept: bool = True, edited: Edited | None = None
     ) -> None:
-        self.store, self.file = Store(), EpisodeFile(directory)
+        self.store, self.file = Store(), EpisodeFile(directory, lambda: ORIGINS)
         entries = {
             port: [Entry(port=port, name=name, type="fake", data={}) for name in names] for port, names in NAMES.items()
         }
         self.memory = Remembering(
             self.store, entries, lambda: self.file,
             ask=journal.ask if journal else None, write=journal.write if journal and kept else None,
-            edited=ConfigFiles(config).edited,
+            edited=edited,
         )  # fmt: skip
 
     async def read(self, panel: str, *items: Any, error: str = "", ago_s: float = 0.0) -> bool:
@@ -102,16 +104,38 @@ async def test_it_is_in_the_journal_and_nothing_is_left_beside_the_snapshots(tmp
     assert journal.writes == 2
 
 
-async def test_nothing_is_kept_by_a_config_that_was_edited_since_it_was_read(tmp_path: Path) -> None:
+CONFIG = """[[contexts.prod.checks]]
+type = "http"
+name = "router"
+url = "http://127.0.0.1:1/"
+timeout = "1s"
+
+[[contexts.prod.metrics]]
+type = "prometheus"
+url = "http://127.0.0.1:2/"
+timeout = "1s"
+"""
+
+
+async def test_of_an_edited_config_only_what_it_tells_otherwise_is_not_kept(tmp_path: Path) -> None:
+    """W5: three consoles that stood open recorded nothing any more once any key of the config was edited."""
     journal, config = FakeJournal(), tmp_path / "config.toml"
-    config.write_text("1")
-    desk = Desk(tmp_path, journal, config=[config])
+    config.write_text(CONFIG)
+    config.chmod(0o600)
+    context = load_config(config, check_entries=False).contexts["prod"]
+    edited = EditedEntries([config], config, "prod", context.entries).edited
+    desk = Desk(tmp_path, journal, edited=edited)
     assert await desk.read("checks", check("critical"))
-    config.write_text("12")
-    for state in ("ok", "critical"):
-        assert not await desk.read("checks", check(state))
-    assert [each.until for each in journal.rows] == [None]
-    assert journal.writes == 1
+    config.write_text(CONFIG.replace(':2/"\ntimeout = "1s', ':2/"\ntimeout = "90s'))
+    assert await desk.read("checks", check("ok"))
+    config.write_text(CONFIG.replace(":1/", ":1234/"))
+    assert not await desk.read("checks", check("critical"))
+    config.write_text("[half a")
+    assert await desk.read("checks", check("critical"))
+    config.write_text(CONFIG.replace("prod", "another"))
+    assert not await desk.read("checks", check("ok"))
+    assert [each.until is None for each in journal.rows] == [False, True]
+    assert journal.writes == 3
     assert not (tmp_path / FILE_NAME).exists()
 
 
@@ -182,7 +206,7 @@ async def test_a_journal_that_never_answers_is_given_up(tmp_path: Path, monkeypa
     journal.hangs = True
     desk = Desk(tmp_path, journal)
     await desk.read("checks", check("critical"))
-    assert [each.ref for each in desk.file.read()] == ["router"]
+    assert [each.ref for each in desk.file.read().episodes] == ["router"]
 
 
 async def test_a_disk_that_is_full_costs_the_memory_alone(tmp_path: Path) -> None:
