@@ -190,8 +190,10 @@ def _reach(
     hidden = {alert.fingerprint for alert in matched}
     # What is unknown and not matched is no alert of that system: it says what is not known.
     left = [alert for alert in alerts if alert.fingerprint not in hidden and alert.state != "unknown"]
-    if embraces_all(matchers) or (matched and not left and len({alert.name for alert in matched}) > 1):
-        text = f"it matches every alert there is ({counted(len(matched))} now)"
+    none_left = all(alert.name == watchdog for alert in left)  # which tells of nothing
+    if embraces_all(matchers) or (matched and none_left and len({alert.name for alert in matched}) > 1):
+        but = f" but {clean(watchdog, 100)}" if left and none_left else ""
+        text = f"it matches every alert there is{but} ({counted(len(matched))} now)"
         fix = "name what is to be quiet: alertname, service"
         findings.append(Finding(level="block", code="matches-all", text=text, fix=fix, overridable=True))
     if watchdog and any(alert.name == watchdog for alert in matched):

@@ -255,6 +255,14 @@ async def test_a_silence_of_everything_is_only_made_when_asked_for(
     assert (await house.order(asked, WITH_REASON)).changed
 
 
+@pytest.mark.usefixtures("crowd")
+async def test_one_of_all_but_the_watchdog_is_one_of_everything(house: House) -> None:
+    found = {each.code: each for each in (await house.gate.plan(by_regex("alertname", "A.*"))).findings}
+    assert found["matches-all"].level == "block"
+    assert found["matches-all"].text == "it matches every alert there is but Watchdog (3 alerts now)"
+    assert "matches-all" not in levels(await house.gate.plan(by_regex("alertname", "A[01]")))
+
+
 async def test_a_pattern_that_takes_anything_is_one_of_everything_before_anything_fires(
     house: House, am: Alertmanager
 ) -> None:
