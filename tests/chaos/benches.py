@@ -304,7 +304,9 @@ class NginxBench:
                 run(["sh", "-c", command])
 
     async def weights(self) -> dict[str, int]:
-        """What the process says that runs."""
+        """What the workers say; none of either color while those of before take connections beside the new ones."""
+        if not self._server.is_of_one_mind():
+            return dict.fromkeys(COLORS, 0)
         url = f"http://127.0.0.1:{self._server.stamp_port}/__color"
         _, said = await ask(url)
         told = said.decode().split(" ", 1)[0]

@@ -98,6 +98,7 @@ async def dead(stage: Stage, chance: random.Random) -> Outcome:
         gone = await stage.has("blue", 100, runner.is_over)
         took = time.monotonic() - down
         await runner.wait()
+        over = time.monotonic()
         action = await stage.mine.gate.action(str(action.id))
         told = f"GREEN died in {phase}: {action.status} after {took:.1f} s: {action.error}"
         await asyncio.sleep(SLACK_S)
@@ -105,11 +106,11 @@ async def dead(stage: Stage, chance: random.Random) -> Outcome:
     assert action.status == "rolled_back", told
     assert gone or runner.is_over(), told
     assert weights == ALL_BLUE, f"{told}: {weights}"
-    until = down + took + SLACK_S
-    ways = zip(load.lost, load.lost_at, strict=True)
-    stray = [each for each, (begun, ended) in ways if not (ended > at and begun < until)]
+    stray = [each for each, (begun, ended) in zip(load.lost, load.lost_at, strict=True) if ended <= at or begun >= over]
     assert not stray, f"{told}: lost {stray[:3]}"
+    last = max((begun for begun, _ in load.lost_at), default=down)
     within(took, LEFT_S + MARGIN_S, told)
+    within(last - down - took, SLACK_S, f"{told}: lost after it was left")
     return Outcome(f"dead in {phase}", "guard", action.status, load.asked, len(load.lost), time.monotonic() - began)
 
 

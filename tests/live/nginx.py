@@ -11,10 +11,11 @@ from backends.deployments.nginx.include import accepting_workers
 from tests.live.process import accepts, free_port, started, until
 from tests.live.require import program
 
+WORKERS = 2
 CONFIG = """
 pid {directory}/nginx.pid;
 error_log {directory}/error.log notice;
-worker_processes 2;
+worker_processes {workers};
 events {{ worker_connections 512; }}
 http {{
   access_log off;
@@ -56,7 +57,9 @@ class Nginx:
         """What the next start or reload reads; `more` goes into the location, `also` beside it."""
         target = "analytics" if self.mode == "upstream" else "$analytics_upstream"
         self._config.write_text(
-            CONFIG.format(directory=self.directory, port=self.port, target=target, more=more, also=also)
+            CONFIG.format(
+                directory=self.directory, port=self.port, target=target, more=more, also=also, workers=WORKERS
+            )
         )
 
     @property
@@ -105,6 +108,15 @@ class Nginx:
         yield
         renewed = lambda: (now := accepting_workers(self.pid_file)) and not now & before  # noqa: E731
         until(renewed, "the old workers take no connections")
+
+    def is_of_one_mind(self) -> bool:
+        """Whether the workers of one config alone take connections: on a late machine those of before do so long."""
+        master = self.pid_file.read_text().strip()
+        titles = []
+        for worker in Path(f"/proc/{master}/task/{master}/children").read_text().split():
+            with contextlib.suppress(OSError):
+                titles.append(Path(f"/proc/{worker}/cmdline").read_bytes())
+        return sum(b"worker process" in each and b"shutting down" not in each for each in titles) == WORKERS
 
     def reload(self) -> None:
         """As logrotate would."""
