@@ -42,6 +42,11 @@ def share_words(phase: str) -> str:
     return f"{number} %" if number.isdigit() else ""
 
 
+def phase_told(phase: str) -> str:
+    """`judging 25 %` of `analyse[25]`."""
+    return " ".join(filter(None, (phase_words(phase), share_words(phase))))
+
+
 def over_at(action: Action) -> datetime | None:
     """When the phase in which it only watches is over; None in any other, and where nobody runs it or it is held."""
     if action.status != "running" or unattended(action) or action.hold is not None:

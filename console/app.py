@@ -125,6 +125,7 @@ class TealApp(Opening, inherit_bindings=False):
         in the colors of the theme before."""
         for screen in self.screen_stack:
             for widget in screen.walk_children(Widget, with_self=True):
+                widget.notify_style_update()  # a list keeps its lines as they were drawn
                 widget.refresh()
 
     def get_line_filters(self) -> Sequence[LineFilter]:

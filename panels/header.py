@@ -14,6 +14,7 @@ from panels.widths import display_width
 from panels.words import UNICODE, Symbols, zone_name
 
 ENOUGH = 22
+TITLE = 24  # cells of a long title where it would push out who acts, or what may be done
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -72,14 +73,16 @@ class Header(Lines):
         place, symbols = self._place, self._moment.symbols if self._moment else UNICODE
         name = "SANDBOX" if place.sandbox else place.name.upper()
         loud: Tone = "critical" if place.protected else "strong"
-        where = [Cell(f"{place.title} {symbols.dot} "), Cell(name, loud)]
+        where = [Cell(f"{crop(place.title, TITLE, symbols.ellipsis)} {symbols.dot} "), Cell(name, loud)]
         who = [Cell(f"   as {place.identity}", "muted")] if place.identity else []
         tone: Tone = "strong" if self._worst == "ok" else self._worst
         worst = [Cell(f"   {symbols.of(self._worst)} {'all ok' if self._worst == 'ok' else self._worst}", tone)]
         every, first = self._live_words(len(self._live)), self._live_words(1)
         brand = [Cell(" teal   ", "brand"), *where]
+        in_full = [brand[0], Cell(f"{place.title} {symbols.dot} "), Cell(name, loud)]
         full, short, clock = self._may(full=True), self._may(full=False), self._clock()
         return [
+            ([*in_full, *who, *worst, *every], [*full, *clock]),
             ([*brand, *who, *worst, *every], [*full, *clock]),
             ([*brand, *who, *worst, *first], [*full, *clock]),
             ([*brand, *who, *worst, *first], [*short, *clock]),

@@ -71,7 +71,7 @@ def losses(sources: Sequence[Source], now: datetime, symbols: Symbols) -> list[L
         when = (
             "a part is missing" if not source.lost else f"stale {source.age(now)}" if source.fetched_at else "no data"
         )
-        why = f": {source.error}" if source.error else ": no answer"
+        why = f": {source.error}" if source.error else ": no newer answer"
         line = [Cell(f"{symbols.unknown} {source.name} {when}{why}", "unknown")]
         lines.append([*line, Cell(f"  {symbols.arrow} {source.fix}", "muted")] if source.fix else line)
     return lines

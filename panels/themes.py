@@ -67,6 +67,8 @@ def _terminal(name: str, cursor: str, text_on_cursor: str, **tones: str) -> Them
             "input-cursor-foreground": "ansi_black",
             "input-cursor-text-style": "none",
             "footer-background": _ANSI,
+            "link-color": _ANSI,
+            **scrollbars("ansi_bright_black", _ANSI),
         },
     )  # fmt: skip
 

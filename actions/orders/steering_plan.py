@@ -13,7 +13,7 @@ from actions.judging.stages import is_shift
 from actions.kinds import kind_of
 from actions.models import ORDER_CLASS, Action, Finding, Plan, PlanSummary, Request
 from actions.switching.recorded import must_make_sense
-from actions.telling import share_words
+from actions.telling import outcome, phase_told, share_words, title
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.text import first_line
@@ -71,10 +71,10 @@ def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bo
             moment=(NOT_BELIEVED,) if edited else (action.phase, action.status) if word in _OF_THE_MOMENT else (),
         )
     )  # fmt: skip
-    where = action.phase or action.status
+    where = phase_told(action.phase) or outcome(action)
     then = _NOTED if edited else _WORDS[word]
     effects: tuple[str, ...] = (
-        f"order    {word} to {action.id} ({action.kind} {action.service}, {where})",
+        f"order    {word} to {action.id} ({title(action)}, {where})",
         f"then     {then}",
     )
     if word == "promote" and (onward := _onward(action)):

@@ -34,10 +34,11 @@ async def other_journal(journal: Journal, context: str, state: SwitchState, *, f
     if by_hand and state.ended:
         text = f"the switch was changed by hand since {action} of {whose} ended: {by_hand}"
         return [Finding(level="warning", code=CHANGED_SINCE, text=text, fix="see who changed it")]
-    what = "traffic is split since" if state.ended else "it has not said that it is over"
+    theirs = "an action that this journal does not know"
+    what = f"traffic is split since {theirs}" if state.ended else f"{theirs} has not said that it is over"
     if state.ended and state.live == "unknown":
-        what = "what is live is unknown"
-    text = f"the switch was last written by action {action} of {whose}, unknown to this one, and {what}"
+        what = f"what is live is unknown since {theirs}"
+    text = f"{what}: {action} of {whose} wrote the switch last"
     if by_hand:
         text += f"; it was changed by hand since: {by_hand}"
     return [

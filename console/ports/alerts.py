@@ -52,11 +52,12 @@ def _problems(alerts: Sequence[Alert]) -> list[Problem]:
         for alert in group.alerts[:1] if several else group.alerts:
             fires = replace(alert, state="firing") if alert.state == "acknowledged" else alert
             state = fires.state if fires.state in _QUIET else fires.health
-            words = f"{alert.name}{f' ×{len(group.alerts)}' if several else ''} {fires.state}"
+            subject = alert_subject(alert.name, alert.labels)
+            words = f"{alert.name} ×{len(group.alerts)}" if several else subject
             found.append(
                 Problem(
-                    kind="alert", ref=alert.ref, state=state, subject=alert_subject(alert.name, alert.labels),
-                    text=words + (f": {alert.summary}" if alert.summary else ""),
+                    kind="alert", ref=alert.ref, state=state, subject=subject,
+                    text=f"{words} {fires.state}" + (f": {alert.summary}" if alert.summary else ""),
                     since=alert.hidden_since if state in _QUIET else alert.since,
                 )
             )  # fmt: skip

@@ -96,7 +96,7 @@ def _says(item: Deployment) -> str:
     nobody += f", {item.action} is held: {item.action_held}" if item.action_held else ""
     nobody += f", {item.elsewhere}" if item.elsewhere else ""
     known = "".join(f", {first_line(words)}" for _, words in against(item))
-    return f"{item.service} live {item.live}{because}{nobody}{known}"
+    return f"{item.service} live {item.live.upper()}{because}{nobody}{known}"
 
 
 def _problems(items: Sequence[Deployment]) -> list[Problem]:

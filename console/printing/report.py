@@ -11,7 +11,18 @@ from msgspec import Struct
 from actions.journal.audit import AuditRecord
 from actions.models import Action
 from actions.orphans import orphan_words, stopped_ways, ways_out
-from actions.telling import STOPPED_WORDS, cause, doing, failed_words, is_noop, outcome, title, unattended, way
+from actions.telling import (
+    STOPPED_WORDS,
+    cause,
+    doing,
+    failed_words,
+    is_noop,
+    outcome,
+    phase_told,
+    title,
+    unattended,
+    way,
+)
 from backends.command_line import command
 from backends.models import (
     Alert,
@@ -152,7 +163,7 @@ def _of_rejection(action: Action, facts: Facts) -> OpenItem:
 
 def _of_action(action: Action, zone: tzinfo) -> OpenItem:
     how = "" if unattended(action) and action.status == "running" else f"{outcome(action)}, "
-    words = f"{title(action)}{way(action)}: {how}{action.phase or 'no step yet'}"
+    words = f"{title(action)}{way(action)}: {how}{phase_told(action.phase) or 'no step yet'}"
     if action.hold is not None:
         words += f"; held: {action.hold.why}"
     if action.orphaned_since is not None:

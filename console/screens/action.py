@@ -21,9 +21,8 @@ from actions.telling import (
     is_noop,
     outcome,
     pause_words,
-    phase_words,
+    phase_told,
     proof_words,
-    share_words,
     unattended,
     unmended,
 )
@@ -150,10 +149,12 @@ class ActionScreen(Page):
     # ---- what is shown
 
     def _show(self, action: Action) -> None:
-        self.action, zone = action, self.session.context.zone
+        before, self.action, zone = self.action, action, self.session.context.zone
+        if before is not None and stages.moved(before) != stages.moved(action):
+            self.session.refresh("deployments")  # where traffic is, and what is ready to take it back
         style = style_of("critical" if unattended(action) else action.status)
         word = action.status.replace("_", " ")
-        phase = " ".join(filter(None, (phase_words(action.phase), share_words(action.phase))))
+        phase = phase_told(action.phase)
         said = word if action.status in ENDED or phase in ("", word) else phase
         said = f"{said}, {word}" if word != "running" and said != word else said
         if action.orphaned_since is not None:

@@ -33,7 +33,6 @@ from console.screens.parts import (
     mark,
     now_of,
     row,
-    sides,
     style_of,
 )
 from console.screens.plan import PlanScreen
@@ -184,7 +183,7 @@ class DeploymentDetail(Detail):
             stale = [row(mark("unknown", of), f"stale {lost.age(now)}: {why}", style_of("unknown"))]
         subject = self.query_one("#subject", Static)
         width = subject.content_size.width or self.app.size.width - 4
-        subject.update(sides(lines.live_line(deployment, of, known=known), self.place(), width))
+        subject.update(self.with_place(lines.live_line(deployment, of, known=known), width))
         against = lines.known_against(deployment, of, self.session.context.zone)
         self.query_one("#trouble", Paragraphs).show([*against, *lines.disagreement(deployment, of), *stale])
         self.query_one("#truth", Paragraphs).show(lines.truth_rows(deployment, of, known=known))
@@ -207,7 +206,7 @@ class DeploymentDetail(Detail):
     def _show_actions(self) -> None:
         listed = self.query_one("#actions", OptionList)
         heading = self.query_one("#actions-title", Static)  # as wide, also while there is no list to be seen
-        width = listed.scrollable_content_region.width or heading.content_size.width
+        width = listed.scrollable_content_region.width or heading.content_size.width - 1  # that of the bar
         shown = [lines.action_line(action, width, self.of) for action in self.history]
         ids = [action.id for action in self.history]
         if self._listed != ids:

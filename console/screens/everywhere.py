@@ -142,4 +142,4 @@ def called(item: Any) -> str:
 
 def is_written_on(screens: list[Screen[Any]]) -> bool:
     """Whether one of them holds what a person has written, or is asked to agree to."""
-    return any(getattr(screen, "WRITTEN_ON", False) for screen in screens)
+    return any(getattr(screen, "is_written_on", False) for screen in screens)

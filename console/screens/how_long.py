@@ -65,4 +65,5 @@ class HowLong(ModalScreen[None]):
 
     def action_back(self) -> None:
         """Close it; nothing is planned."""
-        self.dismiss()
+        if self.is_current:  # a key of the same read may have left it already
+            self.dismiss()

@@ -130,8 +130,9 @@ class ItemDetail(Detail):
         if score.trend:
             values = [point.score for point in score.trend]
             bars = trend(score, TREND_WIDTH, self.of.bars)
-            span = f"{score.told(min(values))} to {score.told(max(values))}"
-            rows.append(row("trend", f"{bars}  {span} over {counted(len(values), 'measurement')}"))
+            low, high = score.told(min(values)), score.told(max(values))
+            span = low if low == high else f"between {low} and {high}"
+            rows.append(row("trend", f"{bars}  {span} in {counted(len(values), 'measurement')}"))
         if score.freshness is not None:
             words = freshness_words(score.freshness, self.session.context.zone)
             rows.append(row("freshness", words, style_of(score.freshness.state)))

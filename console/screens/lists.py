@@ -105,7 +105,7 @@ class ListScreen(Screen[None], inherit_bindings=False):
     def action_back(self) -> None:
         if self.list.filter:
             self.list.set_filter("")
-        else:
+        elif self.is_current:  # a key of the same read may have left it already
             self.app.pop_screen()
 
 

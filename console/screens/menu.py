@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.events import Key
+from textual.events import Key, Resize
 from textual.screen import ModalScreen, Screen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
@@ -109,6 +109,7 @@ class ActionMenu(ModalScreen[None]):
         Binding("k", "app.simulate_key('up')", "up", id="up", show=False),
         Binding("escape,q,backspace,x", "back", "back", id="menu.back", show=False),
         Binding("up,down,home,end,pageup,pagedown,tab,shift+tab", "no_other", "move", id="menu.no_other", show=False),
+        Binding("exclamation_mark", "arm", "arm or disarm a protected context", id="arm", show=False),
         *panel_keys("app."),
     ]
     DEFAULT_CSS = """
@@ -135,10 +136,12 @@ class ActionMenu(ModalScreen[None]):
         self.session = session
         self.item = item
         self.choices: list[Choice] = []
+        self._width = 0
 
     def compose(self) -> ComposeResult:
         armed(self.app, self.session)  # asking brings the session in step with the app, whose word counts
         self.choices = choices(self.item, self.session, alike=self._alike)
+        self._width = self.app.size.width
         with Vertical(id="box"):
             yield Paragraphs(2, id="why")
             yield Options(*(Option(self._line(choice), id=choice.id) for choice in self.choices), id="choices")
@@ -156,6 +159,13 @@ class ActionMenu(ModalScreen[None]):
         listed = self.query_one(OptionList)
         listed.display = bool(self.choices)
         listed.highlighted = next((n for n, choice in enumerate(self.choices) if not choice.reason), 0)
+
+    def on_resize(self, event: Resize) -> None:
+        """Lines are made for the width that there is."""
+        listed = self.query_one(OptionList)
+        for number, choice in enumerate(self.choices) if event.size.width != self._width else ():
+            listed.replace_option_prompt_at_index(number, self._line(choice))
+        self._width = event.size.width
 
     def _line(self, choice: Choice) -> Content:
         """A choice, and below it, quieter, why it can not be taken where that is not said above of several."""
@@ -225,6 +235,12 @@ class ActionMenu(ModalScreen[None]):
             shown = event.character if event.is_printable and event.character else event.key
             self._say(f"{shown} is no choice of this menu; Esc goes back")
 
+    async def action_arm(self) -> None:
+        """Arm or disarm, and say anew what can be done: the menu itself says that this key arms."""
+        await self.run_action("app.arm")
+        if self.is_current:
+            self.app.switch_screen(ActionMenu(self.session, self.item, alike=self._alike))
+
     def action_no_other(self) -> None:
         """After a list that has not moved."""
         self._say("there is no other choice")
@@ -234,7 +250,8 @@ class ActionMenu(ModalScreen[None]):
 
     def action_back(self) -> None:
         """Close the menu."""
-        self.app.pop_screen()
+        if self.is_current:  # a key of the same read may have left it already
+            self.app.pop_screen()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return action != "take" or any(choice.id in parameters for choice in self.choices)

@@ -30,6 +30,13 @@ class Scroll(VerticalScroll):
 class Options(OptionList):
     """A list to choose from."""
 
+    def notify_style_update(self) -> None:
+        """Lines that were drawn in the colors of another theme are drawn anew: a new prompt, be it the same, empties
+        what is kept of them."""
+        super().notify_style_update()
+        if self.is_mounted and self.option_count:
+            self.replace_option_prompt_at_index(0, self.get_option_at_index(0).prompt)
+
     def action_cursor_up(self) -> None:
         self._move(super().action_cursor_up)
 

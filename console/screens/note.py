@@ -8,7 +8,6 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
-from textual.widgets import Input
 
 from backends.errors import BackendError
 from backends.text import clean
@@ -34,11 +33,10 @@ class NotePrompt(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         asks = "a note for the others   Enter writes it down, Esc forgets it"
-        yield TextLine(placeholder=asks, left=self.action_back)
+        yield TextLine(placeholder=asks, entered=self._enter, left=self.action_back)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        sentence = clean(event.value, MAX_CHARS).strip()
+    def _enter(self) -> None:
+        sentence = clean(self.query_one(TextLine).value, MAX_CHARS).strip()
         if sentence:
             self._write(sentence)
         else:
@@ -53,9 +51,9 @@ class NotePrompt(ModalScreen[None]):
             return
         self.app.say(f"noted: {sentence}")
         self.app.session.refresh("timeline")
-        if self.is_current:
-            self.dismiss()
+        self.action_back()
 
     def action_back(self) -> None:
-        """Close it; nothing is written."""
-        self.dismiss()
+        """Close it; what was not entered is not written."""
+        if self.is_current:  # a key of the same read may have left it already
+            self.dismiss()

@@ -47,6 +47,15 @@ class OrderForm(Page):
         super().__init__(session)
         self._planned: PlanScreen | None = None
 
+    @property
+    def is_written_on(self) -> bool:
+        return not self._is_done
+
+    @property
+    def _is_done(self) -> bool:
+        """Whether its order was given."""
+        return self._planned is not None and self._planned.submitted
+
     def order(self) -> Request:
         """What is to be planned. Raises ValueError with what is wrong or lacking."""
         raise NotImplementedError
@@ -85,7 +94,7 @@ class OrderForm(Page):
 
     def on_screen_resume(self, event: ScreenResume) -> None:
         """A form whose order was given has done its work: the way back passes it."""
-        if self._planned is not None and self._planned.submitted:
+        if self._is_done:
             self.call_later(self._pass)
 
     def _pass(self) -> None:

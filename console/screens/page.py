@@ -12,13 +12,14 @@ from textual.await_remove import AwaitRemove
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.events import Key
+from textual.events import Key, Resize, ScreenResume
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
 
 from console.screens.moving import can_scroll
-from console.screens.parts import LOUD, MUTED, STRONG, armed, symbols
+from console.screens.parts import LOUD, MUTED, STRONG, armed, sides, symbols
 from console.screens.prompt import TextLine, give_on
 from panels.words import Symbols
 
@@ -73,6 +74,8 @@ class Page(Screen[None]):
     app: Host
     DEFAULT_CSS = """
     Page { layout: vertical; KeyBar { dock: bottom; } VerticalScroll, OptionList { scrollbar-size-vertical: 1; } }
+    /* Of a list that is as tall as its place the bar has its column from the start: lines made before it fit. */
+    Page #tasks, Page #actions { scrollbar-gutter: stable; }
     Page.-protected Frame { border: heavy $text-error; }
     Page.-protected Frame.-ascii { border: ascii $text-error; }
     """
@@ -83,11 +86,25 @@ class Page(Screen[None]):
         self._armed_as_shown = session.armed
         self._stop_listening: Callable[[], None] | None = None
         self._arrived_at = 0.0  # when Enter led to the button that goes on
+        self._left_at: Size | None = None  # how large the terminal was when something came over it
 
     def on_mount(self) -> None:
         self._armed_as_shown = self.armed
         self.set_class(self.WRITES and self.session.context.protected, "-protected")
         self.set_interval(1.0, self._watch_arming)
+
+    def on_screen_suspend(self) -> None:
+        self._left_at = self.app.size
+
+    def on_screen_resume(self, event: ScreenResume) -> None:
+        """What the terminal's size was changed to meanwhile is news: Textual tells it before it is laid out, or not."""
+        if self._left_at not in (None, self.app.size):
+            self.post_message(Resize(self.app.size, self.app.size, self.app.size))
+
+    @property
+    def is_written_on(self) -> bool:
+        """Whether leaving it would lose what a person has written or is asked to agree to."""
+        return self.WRITTEN_ON
 
     def redraw(self) -> None:
         """Show again what depends on where we are and what may be done. Screens add theirs."""
@@ -107,15 +124,23 @@ class Page(Screen[None]):
         """The characters of this terminal."""
         return symbols(self.app)
 
-    def place(self) -> Content:
-        """Where we are, in the words that the header uses: PRODUCTION, SANDBOX, read-only."""
+    def with_place(self, what: Content, width: int) -> Content:
+        """What a page is about, and where we are at its right end: of that, what may be done goes first where there is
+        no room for all."""
+        right = self.place()
+        if what.cell_length + right.cell_length >= width:
+            right = self.place(limits=False)
+        return sides(what, right, width)
+
+    def place(self, *, limits: bool = True) -> Content:
+        """Where we are, in the words that the header uses: PRODUCTION, SANDBOX, and as `limits` read-only."""
         context = self.session.context
         name = "SANDBOX" if context.sandbox else context.name.upper()
-        limits = "read-only" if context.read_only else ""
+        may = "read-only" if context.read_only else ""
         if context.protected and not context.read_only:
-            limits = "armed" if self.armed else "read-only (! arms)"
+            may = "armed" if self.armed else "read-only (! arms)"
         loud = (f" {name} ", LOUD) if context.protected else (name, STRONG)
-        return Content.assemble(loud, (f"  {limits}" if limits else "", MUTED))
+        return Content.assemble(loud, (f"  {may}" if may and limits else "", MUTED))
 
     def listen(self, listener: Callable[[Snapshot], None]) -> None:
         """Hear of each snapshot until this screen goes."""
@@ -191,5 +216,5 @@ class Page(Screen[None]):
 
     def action_back(self) -> None:
         """Leave. What runs goes on."""
-        if len(self.app.screen_stack) > 1:
+        if self.is_current and len(self.app.screen_stack) > 1:  # a key of the same read may have left it already
             self.app.pop_screen()

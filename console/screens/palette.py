@@ -97,11 +97,11 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
         self._below = below
         self._commands = commands_of(below)
         self._list = Listing(COMMANDS)
-        self._list.opened = self.dismiss
+        self._list.opened = self._choose
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield TextLine(placeholder="what to do, or a name", left=self.action_back)
+            yield TextLine(placeholder="what to do, or a name", entered=self._list.open_current, left=self.action_back)
             yield self._list
 
     def on_mount(self) -> None:
@@ -119,10 +119,6 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
         )  # fmt: skip
         self._list.move_to(next(called, 0))
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self._list.open_current()
-
     def on_click(self, event: events.Click) -> None:
         if event.widget is self:
             self.action_back()
@@ -131,7 +127,11 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
         self._list.action_move(by)
 
     def action_back(self) -> None:
-        self.dismiss(None)
+        self._choose(None)
+
+    def _choose(self, command: Command | None) -> None:
+        if self.is_current:  # a key of the same read may have left it already
+            self.dismiss(command)
 
 
 def commands_of(screen: Screen[Any]) -> list[Command]:

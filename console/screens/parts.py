@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 KEY_ORDER = ("back", "menu", "rollback", "action.rollback", "run.view", "run.error", "run.compare", "plan.view")
 LEAST_BESIDE = 24
+LEAST_TITLE = 16
 BELOW = 4
 _GLUE = "\ue000"
 _PERCENT = re.compile(r"(?<=\d) %")
@@ -127,14 +128,17 @@ class Frame(Vertical):
         self._draw()
 
     def _draw(self) -> None:
-        room = self.outer_size.width - 6 - self._left.cell_length
+        width = self.outer_size.width - 6
+        # A long name gives way: what stands at the right end says where we are.
+        left = self._left.truncate(max(LEAST_TITLE, width - self._right.cell_length - 2), ellipsis=True)
+        room = width - left.cell_length
         if not self._right or room < 4:
             self.border_title = self._left
             return
         right = self._right.truncate(room - 2, ellipsis=True)
         line = "-" if self.has_class("-ascii") else "━" if self.styles.border_top[0] == "heavy" else "─"
         fill = Content.styled(line * (room - right.cell_length - 2), "$foreground 35%")
-        self.border_title = Content.assemble(self._left, " ", fill, " ", right)
+        self.border_title = Content.assemble(left, " ", fill, " ", right)
 
 
 class Row(NamedTuple):

@@ -21,7 +21,7 @@ from actions.models import Consent, Plan, Refused, Request
 from backends.errors import BackendError
 from console.screens import plan_words as words
 from console.screens.page import PRESS_AGAIN, Field, Page
-from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, Row, mark, row, seconds_since, sides, style_of
+from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, Row, mark, row, seconds_since, style_of
 from panels.keybar import KeyBar
 from panels.words import ago
 
@@ -49,6 +49,7 @@ class PlanScreen(Page):
     WRITES = True
     AUTO_FOCUS = ""
     WRITTEN_ON = True
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-tall")]  # noqa: RUF012 (Textual's own annotation)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
         Binding("v", "view", "all checks", id="plan.view", tooltip="every check, and what must hold at the write"),
@@ -69,6 +70,8 @@ class PlanScreen(Page):
         #buttons Button { min-width: 0; width: auto; height: 1; margin-right: 3; background: transparent; }
         #buttons Button:focus { text-style: reverse bold; }
         #hash { width: 1fr; text-align: right; color: $text-muted; }
+        &.-short #subject, &.-short #worries-scroll, &.-short #assurances { margin-bottom: 0; }
+        &.-short #reason-field, &.-short #buttons { margin-top: 0; }
     }
     """
 
@@ -241,7 +244,7 @@ class PlanScreen(Page):
     def _show_subject(self) -> None:
         what = words.plan_subject(self.plan, self.of) if self.plan else words.request_subject(self.request, self.of)
         width = self.query_one("#subject").content_size.width or self.app.size.width - 4
-        self.query_one("#subject", Static).update(sides(what, self.place(), width))
+        self.query_one("#subject", Static).update(self.with_place(what, width))
 
     def _show_age(self) -> None:
         age = seconds_since(self.plan.made_at) if self.plan else None

@@ -65,6 +65,9 @@ def why_reason(plan: Plan) -> str:
     return plan.needs_reason or ("a guard is only overridden with a reason" if plan.request.overrides else "")
 
 
+_PROGRAMS = ("runs ", "smoke ")  # long, and what matters least: where there is no room for all they are below
+
+
 def worries(findings: tuple[Finding, ...], of: Symbols) -> list[Row]:
     """What forbids, then what warns; each with what to do."""
     rows: list[Row] = []
@@ -104,10 +107,12 @@ def assurances(findings: tuple[Finding, ...], of: Symbols, *, all_of_them: bool)
 
 def effects(plan: Plan, identity: str, *, preconditions: bool) -> list[Row]:
     """What will be sent, as whom, how to undo; `preconditions` adds what must still hold at the write."""
-    rows = [_labelled("sends", effect) for effect in plan.summary.effects]
+    programs = [effect for effect in plan.summary.effects if effect.startswith(_PROGRAMS)]
+    rows = [_labelled("sends", effect) for effect in plan.summary.effects if effect not in programs]
     rows.append(row("as", identity))
     if plan.summary.undo or not (plan.request.order or plan.blocked or plan.already):
         rows.append(row("undo", plan.summary.undo or "there is no way back from here"))
+    rows += [_labelled("runs", program) for program in programs]
     if preconditions:
         rows += [row("if still", condition) for condition in plan.summary.preconditions]
     return rows

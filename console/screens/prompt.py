@@ -33,7 +33,7 @@ class TextLine(Input):
         self,
         *,
         placeholder: str,
-        entered: Callable[[], None] | None = None,
+        entered: Callable[[], object] | None = None,
         left: Callable[[], None] | None = None,
         **settings: Any,
     ) -> None:

@@ -38,7 +38,6 @@ from console.screens.parts import (
     now_of,
     row,
     seconds_since,
-    sides,
     style_of,
 )
 from console.screens.plan_words import refusal
@@ -53,9 +52,9 @@ from console.screens.task_lines import (
     run_line,
     span,
 )
-from panels.columns import crop
+from panels.columns import wrapped
 from panels.keybar import KeyBar
-from panels.kinds.pipelines import run_name, sign, state_words
+from panels.kinds.pipelines import in_words, run_name, sign, state_words
 from panels.words import ago, clock, zone_name
 
 if TYPE_CHECKING:
@@ -289,15 +288,15 @@ class RunDetail(Detail):
             f" {run_name(run.run_id, zone)}",
         )
         subject = self.query_one("#subject", Static)
-        subject.update(sides(what, self.place(), subject.content_size.width or self.app.size.width - 4))
+        subject.update(self.with_place(what, subject.content_size.width or self.app.size.width - 4))
         started = f"{clock(run.started_at, zone)} {zone_name(run.started_at, zone)}" if run.started_at else ""
         rows = []
         if run.state == "unknown" and run.raw_state:
             rows.append(row("state", f"{run.backend} says {run.raw_state}", style_of("unknown")))
         if run.error:
             # In full it stands in the log below.
-            most = (1 if self.has_class("-short") else ERROR_LINES) * max(20, self.app.size.width - 14)
-            rows.append(row("error", crop(run.error, most, self.of.ellipsis), style_of("critical")))
+            lines = wrapped(in_words(run.error), max(20, self.app.size.width - 15), ERROR_LINES, self.of.ellipsis)
+            rows.append(row("error", " ".join(lines), style_of("critical")))
         if run.note:
             rows.append(row("note", run.note))
         rows += self._waits
@@ -310,8 +309,8 @@ class RunDetail(Detail):
         if found is not None:
             shown = (line for line in found.evidence if line not in f"{run.error}\n{run.note}")
             rows += [row("", line, MUTED) for line in shown]
-        if lines := self.session.impact(run.ref):
-            rows.append(row("impact", "; ".join(lines)))
+        if told := self.session.impact(run.ref):
+            rows.append(row("impact", "; ".join(told)))
         self.query_one("#about", Paragraphs).show([*self._trouble, *rows])
         done = f"{run.tasks_done or 0} of {run.tasks_total} tasks" if run.tasks_total else ""
         ended = f"ended {ago(seconds_since(run.ended_at))} ago" if run.ended_at else ""

@@ -167,7 +167,7 @@ class SeveralPlans(Page):
         self.query_one("#go", Button).label = Content(f"[ {self.verb} {counted(open_ones, self.noun)} ]")
         if self._ordered:
             self.query_one("#leave", Button).label = Content("[ Back ]")
-        self.query_one(Frame).titles(self._title, Content.assemble(self._progress(), "  ", self.place()))
+        self.query_one(Frame).titles(self._title, Content.assemble(self.place(), "  ", self._progress()))
         if self._must_arm and not self._ordered:
             self._say("this console is read-only: press ! to arm it")
 

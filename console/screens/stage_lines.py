@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from typing import Any
 
 from msgspec.structs import replace
 from textual.content import Content
 
+from actions.judging.stages import is_shift
 from actions.judging.words import measured
 from actions.kinds import kind_of
 from actions.models import Action, GateView, Step
 from actions.telling import STOPPED_WORDS
 from backends.models import Deployment
-from console.ports.store import Store
+from console.ports.store import Snapshot, Store
 from console.screens.choices import is_orphaned
 from console.screens.deployment_lines import back_row
 from console.screens.parts import MUTED, Row, listing, mark, now, row, style_of
@@ -139,10 +140,28 @@ def way_back(action: Action, store: Store, of: Symbols, zone: tzinfo) -> list[Ro
             if isinstance(item, Deployment) and item.service == action.service:
                 found = back_row(item, of, zone)
                 age = snapshot.age_s()
+                if item.rollback is not None and item.rollback.to is None and _moved_since(action, snapshot):
+                    found = row("back", "traffic has moved since this was read; b looks anew", MUTED)
                 said = "never read" if age is None else f"{'stale' if snapshot.error else 'read'} {ago(age)}"
                 return [Row(found.lead, found.body, Content.styled(said, MUTED))]
     side = action.from_.upper() or "the other side"
     return [row("back", f"whether {side} is healthy is not known here; b looks", style_of("unknown"))]
+
+
+def _moved_since(action: Action, snapshot: Snapshot) -> bool:
+    """Whether the action has moved traffic, or begun to, after the read of its service began: what was read then says
+    nothing of where traffic is."""
+    moves = moved(action)
+    if not moves or snapshot.fetched_at is None:
+        return False
+    began = snapshot.fetched_at - timedelta(milliseconds=snapshot.latency_ms or 0)
+    at = moves[-1].ended_at or moves[-1].started_at
+    return at is not None and began < at
+
+
+def moved(action: Action) -> list[Step]:
+    """The steps that have moved traffic forward, or are about to."""
+    return [step for step in action.steps if is_shift(step.name) and step.started_at is not None]
 
 
 def _groups(steps: Sequence[Step]) -> list[tuple[str, list[Step]]]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from msgspec.structs import replace
 
-from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, TimelineEvent
+from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, TimelineEvent, alert_subject
 from panels.columns import Cell, Column, Kind, Moment, Tone, tone_of
 from panels.kinds.alerts import fold
 from panels.kinds.pipelines import in_words, reason, run_name, state_words
@@ -126,7 +126,8 @@ def _of_alerts(alerts: Sequence[Alert], made: Set[str]) -> Iterable[Event]:
         several = f" ×{len(group.alerts)}" if len(group.alerts) > 1 else ""
         if first.since is not None:
             begun = replace(first, state=_BEFORE_IT_WAS_HIDDEN.get(first.state, first.state))
-            words = f"{first.name}{several} {begun.state}" + (f": {first.summary}" if first.summary else "")
+            named = first.name if several else alert_subject(first.name, first.labels)
+            words = f"{named}{several} {begun.state}" + (f": {first.summary}" if first.summary else "")
             yield Event(f"{first.ref}#alert", first.since, begun.health, words, first, "alert")
         hidden = [
             alert.hidden_since for alert in group.alerts if alert.hidden_since is not None and not _is_told(alert, made)
@@ -154,9 +155,11 @@ def _recoveries(runs: Sequence[PipelineRun], zone: tzinfo) -> Iterable[Event]:
 
 def ended(run: PipelineRun) -> str:
     """How a run that is not well ended, and why."""
-    why = in_words(run.error) or (reason(run) if run.state == "success" or run.late else "")
-    # What ended well and wrote bad data did not succeed for whom its data is.
-    state = state_words(run) if state_words(run) != run.state else run.raw_state or run.state
+    if (state := state_words(run)) != run.state:  # what ended well and wrote bad data did not succeed for whom it is
+        why = in_words(run.error) or run.data_reason
+    else:
+        why = in_words(run.error) or (reason(run) if run.state == "success" or run.late else "")
+        state = run.raw_state or run.state
     return state + (f": {why}" if why else "")
 
 

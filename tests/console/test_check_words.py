@@ -37,7 +37,7 @@ def test_a_dead_live_color_is_named() -> None:
     found = deployment(live="green")
     dead = replace(found.colors["green"], healthy=False)
     said = words(Read("deployments", replace(found, colors={**found.colors, "green": dead})))
-    assert said.startswith("analytics live green, GREEN is not healthy")
+    assert said.startswith("analytics live GREEN, GREEN is not healthy")
 
 
 def test_an_error_rate_that_nobody_judged_is_not_well() -> None:
@@ -64,7 +64,7 @@ def test_a_side_without_traffic_that_is_no_way_back_says_why(healthy: bool | Non
     idle = replace(found.colors["blue"], healthy=healthy, detail="HTTP 200, not JSON")
     item = replace(found, colors={**found.colors, "blue": idle})
     said = words(Read("deployments", item))
-    assert (item.health, said) == ("warning", f"analytics live green, BLUE {word}: HTTP 200, not JSON")
+    assert (item.health, said) == ("warning", f"analytics live GREEN, BLUE {word}: HTTP 200, not JSON")
     assert reasons([item]) == [f"analytics: BLUE {word}: HTTP 200, not JSON"]
 
 

@@ -76,8 +76,8 @@ def test_a_green_run_that_wrote_bad_data(teal_in: Teal, tmp_path: Path) -> None:
     assert "✗ bad data" in line
     assert WHY in line
     assert WHY in teal_in("status")[1]
-    assert f"bad data: it ended well, and wrote bad data: {WHY}" in teal_in("timeline")[1]
-    assert f"and wrote bad data: {WHY}".replace("<", "\\<") in teal_in("report")[1]
+    assert f"bad data: {WHY}" in teal_in("timeline")[1]
+    assert f"bad data: {WHY}".replace("<", "\\<") in teal_in("report")[1]
 
 
 def test_runs_are_listed_where_their_quality_is_lost_and_it_is_said(teal_in: Teal) -> None:

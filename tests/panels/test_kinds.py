@@ -283,7 +283,7 @@ def test_a_run_over_bad_data_is_nowhere_a_success() -> None:
     (event,) = timeline.events([bad], ago(hours=1))
     assert (event.sign, event.text) == (
         "critical",
-        "load #1 bad data: it ended well, and wrote bad data: orders 0.70 < 0.80",
+        "load #1 bad data: orders 0.70 < 0.80",
     )
     assert "✓✓✗" in Listed(pipelines.PIPELINES, [bad]).lines()[0]
 
@@ -309,7 +309,7 @@ def test_what_the_journal_knows_against_the_traffic_is_said_below_the_name() -> 
     assert len(block(bad, 100)) == deployments.DEPLOYMENTS.height(bad, True)
     assert PORT.reading is not None
     assert PORT.reading.says is not None
-    assert PORT.reading.says(bad) == f"analytics live green, live 2.4.1 was rejected by alice, {moved}"
+    assert PORT.reading.says(bad) == f"analytics live GREEN, live 2.4.1 was rejected by alice, {moved}"
     assert [line for line in reasons([bad]) if moved in line] == [
         f"analytics: {moved}\n  where that is meant: teal deploy flip analytics --to GREEN"
     ]

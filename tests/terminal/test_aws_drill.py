@@ -30,7 +30,7 @@ def test_bad_data_behind_a_green_run_of_glue(surroundings: Sandbox) -> None:
     texts = [each["text"] for each in told]
     assert "trigger hourly started orders_etl" in texts
     assert [text for text in texts if text.startswith("DataQualityDegradation")] == [
-        "DataQualityDegradation firing: 1 datapoint [0.71] was less than the threshold (0.8)"
+        "DataQualityDegradation orders firing: 1 datapoint [0.71] was less than the threshold (0.8)"
     ], "the alarm is told once, though its history has it too"
     newest = status["pipelines"][0]
     assert (newest["pipeline"], newest["state"], newest["data"]) == (JOB, "success", "critical")

@@ -101,7 +101,7 @@ def test_what_is_so_now_is_told_by_itself_with_the_thing_to_open() -> None:
     over = replace(row, until=fires.since + timedelta(minutes=1))
     again = replace(fires, since=fires.since + timedelta(minutes=9))
     texts = [event.text for event in events([again, *of_episodes(Book(episodes=[over]), *window)], *window)]
-    assert texts == ["Down firing", "Down web stopped firing after 1m00s", "Down firing: no answer"]
+    assert texts == ["Down firing", "Down web stopped firing after 1m00s", "Down web firing: no answer"]
 
 
 def test_a_recovery_is_told_by_the_run_that_is_known_still() -> None:
