@@ -145,6 +145,13 @@ async def run(job: Job, within_s: float) -> tuple[int, str, str]:
     return code, out.decode(), err.decode()
 
 
+def called(job: Job, within_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """A process to its end, as `subprocess.run` gives it with `capture_output` and `text`; for a test that has no loop.
+    Blocks. Raises TimeoutError, and kills it then."""
+    code, out, err = asyncio.run(run(job, within_s))
+    return subprocess.CompletedProcess([job.module, *job.arguments], code, out, err)
+
+
 def run_here(address: str, job: Job, within_s: float) -> int:
     """Exit status of a process that one which was started here wants: nothing on its descriptors. Blocks."""
     with _asked(address, job, NOWHERE, NOWHERE) as heard:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.warm import Job, called
+
 CONFIG = """
 default_context = "production"
 [contexts.production]
@@ -45,7 +47,7 @@ HANGING_RESOLVER = """
 import socket, sys, time
 socket.getaddrinfo = lambda *_, **__: time.sleep(60)
 import console.cli.check as module
-module.BUDGET_S, module.READ_S = 2.0, {read_s}
+module.BUDGET_S, module.READ_S = 8.0, {read_s}
 sys.argv = ["teal", "check", "-c", {config!r}]
 from console.cli.main import main
 main()
@@ -88,9 +90,11 @@ def config(listening: socket.socket, tmp_path: Path) -> Path:
 
 def check(config: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     """With nothing in the environment but `env`."""
-    command = [sys.executable, "-m", "console.cli.main", "check", "-c", str(config), *arguments]
-    env = {"TEAL_STATE_DIR": str(config.parent / "state"), **env}
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=env, timeout=30, check=False)
+    return teal(config.parent, "check", "-c", str(config), *arguments, **env)
+
+
+def teal(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return called(Job("tests.warm_teal", "main", list(words), {"TEAL_STATE_DIR": str(home / "state"), **env}))
 
 
 def test_an_empty_environment(config: Path) -> None:
@@ -109,7 +113,9 @@ def test_a_user_without_a_name_or_a_home(config: Path) -> None:
 
 def test_letters_that_the_encoding_does_not_have(config: Path) -> None:
     (config.parent / "w.dump").rename(config.parent / "größte….dump")
-    done = check(config, "backup", PYTHONIOENCODING="ascii")
+    command = [sys.executable, "-m", "console.cli.main", "check", "-c", str(config), "backup"]
+    env = {"TEAL_STATE_DIR": str(config.parent / "state"), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=env, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "gr\\xf6\\xdfte\\u2026.dump is 1h" in done.stdout
 
@@ -128,10 +134,9 @@ def test_a_wrong_call_is_unknown(config: Path, arguments: tuple[str, ...]) -> No
 @pytest.mark.parametrize(
     "before", [("-C", ""), ("-c", ""), ("--nope",), ("-C", "check", "--nope"), ("-c", "a", "--no-color=1")]
 )
-def test_a_wrong_call_before_the_command_is_unknown_too(before: tuple[str, ...]) -> None:
+def test_a_wrong_call_before_the_command_is_unknown_too(tmp_path: Path, before: tuple[str, ...]) -> None:
     """2 would be critical, and page somebody, for a variable of a script that is unset."""
-    command = [sys.executable, "-m", "console.cli.main", *before, "check", "port"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = teal(tmp_path, *before, "check", "port")
     assert (done.returncode, done.stdout[:9]) == (3, "UNKNOWN: "), done
 
 
@@ -163,7 +168,8 @@ def test_only_what_is_named_is_looked_at(config: Path) -> None:
 @pytest.mark.parametrize("read_s", [1.0, 60.0])
 def test_a_resolver_that_hangs_does_not_outlast_the_budget(tmp_path: Path, read_s: float) -> None:
     config = tmp_path / "config.toml"
-    config.write_text(CONFIG.format(port=1).replace("127.0.0.1", "db.internal").replace("3s", "30s"))
+    text = CONFIG.format(port=1).replace("127.0.0.1", "db.internal")
+    config.write_text(text.replace("port = 1\n", 'port = 1\ntimeout = "60s"\n'))
     config.chmod(0o600)
     program = HANGING_RESOLVER.format(config=str(config), read_s=read_s)
     began = time.monotonic()
@@ -175,7 +181,7 @@ def test_a_resolver_that_hangs_does_not_outlast_the_budget(tmp_path: Path, read_
         timeout=30,
         check=False,
     )
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 16, "a busy machine takes seconds of the budget to import"
     assert (done.returncode, done.stderr) == (2, "")
     assert "UNKNOWN: port: no answer in time\n" in done.stdout
     assert "CRITICAL: backup: no file matches" in done.stdout
@@ -202,7 +208,7 @@ def test_what_had_answered_is_told_where_the_rest_hangs(tmp_path: Path, output: 
 def test_the_budget_counts_from_the_start_of_the_process(config: Path) -> None:
     program = f"import time; time.sleep(1.5); {HANGING_RESOLVER.format(config=str(config), read_s=60)}"
     program = program.replace("lambda *_, **__: time.sleep(60)", "socket.getaddrinfo")
-    program = program.replace("= 2.0,", "= 1.0,")
+    program = program.replace("= 8.0,", "= 1.0,")
     command, env = [sys.executable, "-c", program], {"TEAL_STATE_DIR": str(config.parent / "state")}
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (3, "UNKNOWN: no answer in 1 s\n")
@@ -210,9 +216,7 @@ def test_the_budget_counts_from_the_start_of_the_process(config: Path) -> None:
 
 def test_changes_of_state_are_recorded_once(config: Path, listening: socket.socket) -> None:
     def notes() -> list[tuple[str, str, str]]:
-        command = [sys.executable, "-m", "console.cli.main", "audit", "list", "-c", str(config), "-o", "json"]
-        env = {"TEAL_STATE_DIR": str(config.parent / "state")}
-        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=30, check=True)
+        done = teal(config.parent, "audit", "list", "-c", str(config), "-o", "json")
         return [
             (item["target"], item["before"]["state"], item["after"]["state"])
             for item in json.loads(done.stdout)["items"]

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.warm import Job, called
+
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PATIENCE_S = 60.0
 
@@ -40,12 +42,15 @@ def env(home: Path) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(home), "TEAL_STATE_DIR": str(home / "state"), "LANG": "C.UTF-8"}
 
 
+def ended(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A whole command, such as `command`, from a process that has imported what it needs."""
+    return called(Job("tests.warm_teal", "main", list(words[1:]), env(home)), PATIENCE_S)
+
+
 def teal_log(home: Path, *arguments: str, code: int = 0) -> list[str]:
-    done = subprocess.run(
-        command(home, *arguments), env=env(home), capture_output=True, timeout=PATIENCE_S, check=False
-    )
-    assert done.returncode == code, done.stderr.decode()
-    return done.stdout.decode().splitlines() or done.stderr.decode().splitlines()
+    done = ended(home, *command(home, *arguments))
+    assert done.returncode == code, done.stderr
+    return done.stdout.splitlines() or done.stderr.splitlines()
 
 
 def numbers(lines: list[str]) -> list[int]:
@@ -72,14 +77,14 @@ def test_on_a_terminal_the_zone_of_the_times_is_named_once(home: Path) -> None:
 def test_limit_is_the_number_of_lines_and_0_is_all_of_the_window(home: Path) -> None:
     assert numbers(teal_log(home, "--limit", "7")) == list(range(393, 400))
     for words in (("--limit", "0"), ("-n", "0", "--since", "2026-03-01T12:00:00Z")):
-        done = subprocess.run(command(home, *words), env=env(home), capture_output=True, timeout=PATIENCE_S, check=True)
-        assert (numbers(done.stdout.decode().splitlines()), done.stderr) == (list(range(400)), b"")
+        done = ended(home, *command(home, *words))
+        assert (done.returncode, numbers(done.stdout.splitlines()), done.stderr) == (0, list(range(400)), "")
 
 
 def test_what_is_not_shown_is_not_counted(home: Path) -> None:
-    done = subprocess.run(command(home), env=env(home), capture_output=True, timeout=PATIENCE_S, check=True)
-    assert len(done.stdout.splitlines()) == 200
-    said = done.stderr.decode()
+    done = ended(home, *command(home))
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 200)
+    said = done.stderr
     assert "200 lines shown; there may be more" in said
     assert "-n 0: all" in said
     assert "--limit" not in said
@@ -89,10 +94,10 @@ def test_what_is_not_shown_is_not_counted(home: Path) -> None:
 def test_status_has_them_in_order_too(home: Path) -> None:
     words = command(home, "-o", "json")
     words[1] = "status"
-    done = subprocess.run(words, env=env(home), capture_output=True, timeout=PATIENCE_S, check=False)
+    done = ended(home, *words)
     assert numbers([entry["message"] for entry in json.loads(done.stdout)["logs"]]) == list(range(400))
-    done = subprocess.run(words[:-2], env=env(home), capture_output=True, timeout=PATIENCE_S, check=False)
-    assert numbers(done.stdout.decode().partition("\nLogs\n")[2].splitlines()[:10]) == list(range(390, 400))
+    done = ended(home, *words[:-2])
+    assert numbers(done.stdout.partition("\nLogs\n")[2].splitlines()[:10]) == list(range(390, 400))
 
 
 def test_around_a_time(home: Path) -> None:
@@ -129,17 +134,15 @@ def test_around_a_time_however_many_lines_follow(home: Path) -> None:
 )  # fmt: skip
 def test_around_a_time_that_has_no_line_near_it(home: Path, at: str, lines: list[int], words: str) -> None:
     """It printed nothing and ended with 0; the time of another zone is what is typed at night."""
-    shown = command(home, "--around", at, "-n", "2")
-    done = subprocess.run(shown, env=env(home), capture_output=True, timeout=PATIENCE_S, check=True)
-    assert numbers(done.stdout.decode().splitlines()) == lines
-    assert done.stderr.decode() == f"teal: {words}\n"
+    done = ended(home, *command(home, "--around", at, "-n", "2"))
+    assert (done.returncode, numbers(done.stdout.splitlines())) == (0, lines)
+    assert done.stderr == f"teal: {words}\n"
 
 
 def test_a_window_without_a_line_is_said_as_it_was_understood(home: Path) -> None:
-    shown = command(home, "--since", "2026-03-01 02:53", "--until", "2026-03-01 03:10", "--grep", "line")
-    done = subprocess.run(shown, env=env(home), capture_output=True, timeout=PATIENCE_S, check=True)
+    done = ended(home, *command(home, "--since", "2026-03-01 02:53", "--until", "2026-03-01 03:10", "--grep", "line"))
     words = "no line that matches since 2026-03-01 02:53:00 UTC and until 2026-03-01 03:10:00 UTC"
-    assert (done.stdout, done.stderr.decode()) == (b"", f"teal: {words}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"teal: {words}\n")
 
 
 def test_around_a_time_a_quiet_source_does_not_bring_far_lines_beside_near_ones(home: Path) -> None:

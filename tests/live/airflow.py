@@ -76,8 +76,10 @@ class AirflowServer:
         own = {
             "core__dags_folder": str(self.dags), "core__load_examples": "False",
             "core__dags_are_paused_at_creation": "False", "scheduler__scheduler_heartbeat_sec": "1",
-            "scheduler__scheduler_idle_sleep_time": "0.2", "scheduler__min_file_process_interval": "2",
-            "scheduler__dag_dir_list_interval": "2", "database__sql_alchemy_conn": f"sqlite:///{self._directory}/a.db",
+            "scheduler__scheduler_idle_sleep_time": "0.2",
+            # No DAG changes; one whose first reading a busy machine broke off is read again.
+            "scheduler__min_file_process_interval": "30", "scheduler__dag_dir_list_interval": "30",
+            "database__sql_alchemy_conn": f"sqlite:///{self._directory}/a.db",
             "logging__base_log_folder": str(self._directory / "logs"), "usage_data_collection__enabled": "False",
         }  # fmt: skip
         if self.is_v2:
@@ -88,8 +90,7 @@ class AirflowServer:
                 "core__simple_auth_manager_passwords_file": str(self._directory / "passwords.json"),
                 "api__base_url": self.url, "api__host": "127.0.0.1", "api__port": str(self.port), "api__workers": "1",
                 "api_auth__jwt_secret": "a secret of this test, as long as HS512 wants its key to be: 64 bytes ..",
-                "dag_processor__refresh_interval": "2", "dag_processor__min_file_process_interval": "2",
-                "dag_processor__bundle_refresh_check_interval": "1",
+                "dag_processor__refresh_interval": "30", "dag_processor__min_file_process_interval": "30",
                 # On a loaded machine its workers give up on their own server otherwise.
                 "workers__execution_api_timeout": "60", "workers__execution_api_retries": "10",
             }  # fmt: skip

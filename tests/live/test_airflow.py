@@ -24,6 +24,7 @@ T = TypeVar("T")
 PIPELINE = "production_data_pipeline"
 OTHER = "monitoring_and_alerting"
 VERSIONS = ("3.3.2", "2.11.2")
+PATIENT = ("--timeout", "2m")  # an Airflow beside other servers answers late
 ENDS_S = 300.0  # a task takes a process of 2 to 4 s on an idle machine, and much more on a busy one
 
 pytestmark = [pytest.mark.live]
@@ -175,14 +176,14 @@ class TestAirflow:
         assert (code, item["status"]) == (0, "succeeded"), action
         run_id = item["ref"].rpartition("/")[2]
         assert own_words(server)[run_id] == "success"
-        code, listed = teal(config, "run", "list", "--since", "1h")
+        code, listed = teal(config, "run", "list", "--since", "1h", *PATIENT)
         shown = {run["run_id"]: run["raw_state"] for run in listed["items"] if run["pipeline"] == PIPELINE}
         assert (code, shown) == (0, own_words(server))
         code, action = teal(config, "run", "retry", f"{PIPELINE}@failed", "-y", "--dry-run")
         assert code == 0
         assert "validate_transactions_data" in action["items"][0]["plan"]["effects"][0]
-        code, log = teal(config, "run", "log", item["ref"], "wait_for_source_files")
+        code, log = teal(config, "run", "log", item["ref"], "wait_for_source_files", *PATIENT)
         assert "looking for 7 rows" in {entry["message"] for entry in log["items"]}
-        code, checked = teal(config, "check", "airflow")
+        code, checked = teal(config, "check", "airflow", *PATIENT)
         assert code == 1
         assert "broken.py" in checked["items"][0]["message"]
