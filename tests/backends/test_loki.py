@@ -223,6 +223,20 @@ async def test_a_query_that_loki_refuses_is_a_matter_of_the_config(
     assert caught.value.fix == "correct `query` of logs loki"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "the query time range exceeds the limit (query length: 1440h0m0s, limit: 30d1h)",
+        "the query would read too many bytes (query: 9TB, limit: 1TB); consider adding more specific stream selectors",
+    ],
+)
+async def test_a_limit_of_loki_is_named_as_one(server: FaultyServer, tmp_path: Path, http: Http, said: str) -> None:
+    server.answer, server.extra_headers = lambda request: (400, said), {"content-type": "text/plain"}
+    with pytest.raises(BackendError, match="limit: ") as caught:
+        await logs_at(server, tmp_path, http).query(LogQuery())
+    assert (caught.value.kind, caught.value.fix.startswith("ask for less time")) == ("config", True)
+
+
 async def test_a_refusal_of_something_else_is_no_matter_of_the_config(
     server: FaultyServer, tmp_path: Path, http: Http
 ) -> None:

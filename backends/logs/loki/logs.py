@@ -60,6 +60,8 @@ FIRST_LOOK_S = 3600.0
 BEHIND_TAIL_S = 5.0
 _SOURCE_LABELS = ("app", "service_name", "service", "container", "job", "pod", "filename")
 _LEVEL_LABELS = ("detected_level", "level", "severity", "severity_text", "severity_number")
+# `max_query_length`, `max_query_range`, `max_query_lookback`, `max_query_bytes_read`: limits of Loki, and no mistake.
+_TOO_MUCH = r"(?:time range|query length|bytes).* exceeds? the limit|exceeds? the limit.*query length|too many bytes"
 _LIMIT = r"max entries limit .*\((\d+) > (\d+)\)"
 
 
@@ -305,6 +307,10 @@ class LokiLogs:
             if answer.status == 400 and (allowed := re.search(_LIMIT, _said(answer))) and 0 < int(allowed[2]) < limit:
                 self._most = int(allowed[2])
             asked = f"`query` of logs {self._context.name}"
+            if answer.status == 400 and re.search(_TOO_MUCH, _said(answer)):
+                fix = f"ask for less time (--since, `lookback` of logs {self._context.name}), or raise it in Loki"
+                error = refusal(answer, headers=known.headers, auth=known.auth, said=_said(answer))
+                raise BackendError("config", error.message, fix=fix, status=answer.status)
             raise refusal(answer, headers=known.headers, auth=known.auth, said=_said(answer), asked=asked)
 
         answer = await self._keys.entered(ask)
