@@ -107,7 +107,9 @@ class FakeStates:
             for each in reversed(self.executions.values())
             if each["machine"] == machine.name and time.time() - each["began"] >= self.behind_s
         ]
-        return {"executions": found[: asked.get("maxResults", 100)]}
+        found = [each for each in found if asked.get("statusFilter", each["status"]) == each["status"]]
+        most = asked.get("maxResults", 100)
+        return {"executions": found[:most], **({"nextToken": "more"} if len(found) > most else {})}
 
     def describe_execution(self, asked: dict[str, Any]) -> dict[str, Any]:
         each = self._execution(asked["executionArn"])

@@ -174,6 +174,29 @@ def test_states_of_a_map_are_one_each_with_their_visits() -> None:
     assert (task.state, task.try_number, task.duration_s) == ("cancelled", 2, 7)
 
 
+async def test_what_runs_or_was_redriven_is_there_whenever_it_began(
+    states: FakeStates, adapter: StepFunctionsPipelines, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list is in the order of begins; here of no more than two."""
+    monkeypatch.setattr("backends.pipelines.stepfunctions.reading.EXECUTIONS", 2)
+    await adapter.trigger("fails", "old", {})
+    await ended(adapter, "fails", "old")
+    await adapter.trigger("lasts", "old", {})
+    states.machines["fails"].fails = False
+    for run in ("a", "b", "c"):
+        await adapter.trigger("fails", run, {})
+        await ended(adapter, "fails", run)
+        await adapter.trigger("lasts", run, {})
+        await adapter.cancel("lasts", run)
+    states.machines["fails"].fails = True
+    again = datetime.now(UTC)
+    await adapter.retry("fails", "old")
+    await ended(adapter, "fails", "old")
+    other = connect("pipelines", "step-functions")  # one that has ordered nothing
+    found = {(run.pipeline, run.run_id): run.state for run in await other.runs(since=again)}
+    assert (found.get(("fails", "old")), found.get(("lasts", "old"))) == ("failed", "running")
+
+
 async def test_the_same_executions_as_a_script(aws: FakeAws, states: FakeStates, connect: Connect) -> None:
     adapter = connect("pipelines", "step-functions")
     for number in range(4):

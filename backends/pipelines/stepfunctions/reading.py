@@ -21,6 +21,7 @@ from backends.text import clean
 from backends.together import together
 
 EXECUTIONS = 100
+_OF_BEFORE = ({"statusFilter": "RUNNING"}, {"statusFilter": "FAILED"})
 MACHINES_EVERY_S, RULES_EVERY_S, DEFINITION_EVERY_S = 60.0, 60.0, 300.0
 LISTED_WITHIN_S = 60.0
 """So long after its start an execution may be missing in what AWS says."""
@@ -129,17 +130,30 @@ class Reading:
         return group
 
     async def _listed(self, machine: Machine) -> Group[Execution]:
-        def made(answer: dict[str, Any]) -> Group[Execution]:
-            return Group(told(answer, ExecutionsPage, self._account.where).executions)
-
         asked = {"stateMachineArn": machine.state_machine_arn, "maxResults": EXECUTIONS}
-        group = await self._account.first("stepfunctions", "list_executions", "executions", made, **asked)
+        group, goes_on = await self._page(asked)
+        if (
+            goes_on
+        ):  # a list is in the order of begins: what runs, or was redriven and failed, may have begun long before
+            of_before = await together(*(self._page({**asked, **only}) for only in _OF_BEFORE))
+            known = {each.execution_arn: each for page, _ in of_before for each in page.runs}
+            known |= {each.execution_arn: each for each in group.runs}
+            group = Group(list(known.values()))
         there = {execution.execution_arn for execution in group.runs}
         missing = [each for each in self._ours(machine.execution_arn("")) if each.execution_arn not in there]
         if missing:
             group = Group([*group.runs, *await together(*(self.execution(machine, each.run_id) for each in missing))])
         before = self.known.get(machine)
         return before if before is not None and before.runs == group.runs else group
+
+    async def _page(self, asked: dict[str, Any]) -> tuple[Group[Execution], bool]:
+        """The first page of a list, and whether there are others."""
+
+        def made(answer: dict[str, Any]) -> tuple[Group[Execution], bool]:
+            page = told(answer, ExecutionsPage, self._account.where)
+            return Group(page.executions), bool(page.next_token)
+
+        return await self._account.first("stepfunctions", "list_executions", "executions", made, **asked)
 
     async def execution(self, machine: Machine, name: str, *, data: bool = False) -> Execution:
         """One now; `data`: with its input. One that was started from here a moment ago is there, whatever AWS says.
