@@ -262,6 +262,18 @@ async def test_a_server_that_allows_smaller_pages_hides_nothing(adapter: Airflow
     assert len(await adapter.pipelines()) == len(DAGS)
 
 
+@pytest.mark.parametrize("task", ["load", None])
+async def test_the_log_of_many_tasks_has_those_that_failed(
+    adapter: AirflowPipelines, server: FakeAirflow, task: str | None
+) -> None:
+    run = server.add("fails", "fan", "failed", ago(minutes=9), 60.0)
+    mapped(run, 150, 75)
+    said, *_ = await adapter.task_log("fails", "fan", task)
+    assert "90 of its 150 tasks are not read" in said.message
+    read = [query["map_index"] for query in asked(server, "/logs/1")]
+    assert (len(read), read.count("75")) == (60, 1)
+
+
 async def test_of_very_many_tasks_the_failed_ones_are_read_first(
     adapter: AirflowPipelines, server: FakeAirflow
 ) -> None:

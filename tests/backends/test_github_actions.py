@@ -430,6 +430,19 @@ async def test_the_log_of_a_job_is_its_own(adapter: GitHubActionsPipelines, serv
         await log("deploy / nothing")
 
 
+async def test_the_log_of_many_jobs_has_those_that_failed(adapter: GitHubActionsPipelines, server: FakeGitHub) -> None:
+    run = server.add("succeeds.yml", "failure", now() - MINUTE)
+    example = replace(run.jobs[0], conclusion="success")
+    run.jobs = [
+        replace(example, id=900 + number, name=f"m ({number})", lines=[f"log of {number}"]) for number in range(30)
+    ]
+    run.jobs[3].conclusion = "failure"
+    said, *entries = [entry.message for entry in await adapter.task_log("succeeds.yml", str(run.id))]
+    assert "10 of its 30 jobs are not read" in said
+    assert sum("log of" in words for words in entries) == 20
+    assert any("log of 3" in words for words in entries)
+
+
 async def test_a_run_of_a_workflow_that_is_not_listed(
     adapter: GitHubActionsPipelines, server: FakeGitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

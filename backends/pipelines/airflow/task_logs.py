@@ -10,6 +10,7 @@ from backends.pipelines.airflow.http import AirflowApi, path_of
 from backends.pipelines.airflow.logs import LogPage, Source, entries_of
 from backends.pipelines.airflow.wire import ENDED, DagRun, TaskInstance
 from backends.pipelines.following import follow_by_reading
+from backends.pipelines.telling import most_telling, unread
 from backends.text import clean
 
 LOG_LINES = 5000
@@ -28,10 +29,12 @@ class TaskLogs:
     async def read(self, dag: str, run_id: str, task: str | None) -> list[LogEntry]:
         """In time order. Raises `not_found` for a run or a task that is not there."""
         found: list[LogEntry] = []
-        for instance in await self._chosen(dag, run_id, task):
+        chosen = await self._chosen(dag, run_id, task)
+        read = most_telling(chosen, lambda each: each.mapped == "failed", MAX_TASKS)
+        for instance in read:
             for number in _tries(instance):
                 found += await self._one_try(dag, run_id, instance, number)
-        return _in_order(found)[-LOG_LINES:]
+        return [*unread(dag, len(chosen), len(read), "tasks"), *_in_order(found)[-LOG_LINES:]]
 
     def follow(self, dag: str, run_id: str, task: str | None) -> AsyncIterator[LogEntry]:
         """As the port says. The tokens of Airflow's pages end with the log of a try, so it is read again."""
@@ -48,11 +51,11 @@ class TaskLogs:
         instances = (await self._details.instances(dag, run_id)).found
         if task is None:
             begun = [each for each in instances if each.start_date and each.try_number]
-            return sorted(begun, key=lambda each: each.start_date or "")[-MAX_TASKS:]
+            return sorted(begun, key=lambda each: each.start_date or "")
         chosen = [each for each in instances if task in (each.name, each.task_id)]
         if not chosen:
             raise BackendError("not_found", clean(f"no task {task} in run {run_id} of {dag}"), fix="teal run show")
-        return chosen[:MAX_TASKS]
+        return chosen
 
     async def _one_try(self, dag: str, run_id: str, instance: TaskInstance, number: int) -> list[LogEntry]:
         path = path_of("dags", dag, "dagRuns", run_id, "taskInstances", instance.task_id, "logs", str(number))

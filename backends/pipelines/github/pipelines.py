@@ -47,6 +47,7 @@ from backends.pipelines.github.models import (
 from backends.pipelines.github.orders import GitHubOrders
 from backends.pipelines.github.reading import Reading
 from backends.pipelines.github.wire import Job, Run, Workflow
+from backends.pipelines.telling import most_telling, unread
 from backends.ports import Approval, PipelineInfo, RunInputs
 from backends.registry import AdapterContext
 from backends.settings import Duration
@@ -168,7 +169,9 @@ class GitHubActionsPipelines:
         run = await self._reading.run(pipeline, run_id)
         jobs = await self._reading.jobs(run)
         if task is None:
-            return await self._logs([job for job in jobs if job.is_ended and job.state != "skipped"][-MAX_LOG_JOBS:])
+            ended = [job for job in jobs if job.is_ended and job.state != "skipped"]
+            read = most_telling(ended, lambda job: job.state == "failed", MAX_LOG_JOBS)
+            return [*unread(pipeline, len(ended), len(read), "jobs"), *await self._logs(read)]
         job = job_of(task, jobs)
         if job is None:
             raise BackendError("not_found", clean(f"run {run_id} of {pipeline} has no job {task}"))
