@@ -12,7 +12,7 @@ from console.errors import ConfigError
 
 _DAY_S = 86400
 _EVERYWHERE = frozenset({"", "UTC", "GMT", "Etc/UTC"})
-_RULE = re.compile(r"(<[\w+-]{3,}>|[A-Za-z]{3,})[+-]?\d{1,3}\b.*", re.ASCII)
+_RULE = re.compile(r"(<[\w+-]{3,}>|[A-Za-z]{3,})[+-]?\d{1,3}.*", re.ASCII)
 """What POSIX writes without a name: `CET-1CEST,M3.5.0,M10.5.0/3` (The Open Group Base Specifications, chapter 8.3)."""
 SAID = "none"
 """What TZ is after its user was told that it is no zone: runners and commands need not tell it again."""
