@@ -22,7 +22,8 @@ PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "c
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """One line of the timeline. `t0`: the first of what is wrong; `before_s`: seconds that it came before that."""
+    """One line of the timeline. `t0`: the first of what is wrong; `before_s`: seconds that it came before that.
+    `seen_at`: of an end that nobody saw, when it was last seen wrong: it ended at some time between that and `at`."""
 
     at: datetime
     kind: str
@@ -33,6 +34,7 @@ class Change(Struct, frozen=True, kw_only=True):
     t0: bool
     before_s: float | None
     going_on: bool = False
+    seen_at: datetime | None = None
 
 
 def changes(session: Session) -> list[Change]:
@@ -51,7 +53,7 @@ def _change(event: Event, first: datetime | None) -> Change:
     ref = getattr(event.item, "ref", event.ref)
     return Change(
         at=event.at, kind=event.kind, ref=ref, health=event.health, text=event.text, url=url, t0=event.t0,
-        before_s=before_s, going_on=event.sign == "running",
+        before_s=before_s, going_on=event.sign == "running", seen_at=getattr(event.item, "seen_at", None),
     )  # fmt: skip
 
 

@@ -60,6 +60,7 @@ def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> l
                 health=health,
                 made=action.ref or "",
                 going_on=action.open,
+                mends=_mends(action),
             )
         )
     return found
@@ -70,6 +71,13 @@ def _stands_since(action: Action) -> datetime | None:
     if action.stopped_pid:
         return action.owner.seen_at if action.owner is not None else None
     return action.orphaned_since or (action.hold.since if action.hold is not None else None)
+
+
+def _mends(action: Action) -> str:
+    """The service whose traffic it moved, forward or back, and proved well."""
+    if action.status not in ("succeeded", "rolled_back") or is_noop(action) or not kind_of(action.kind).traffic:
+        return ""
+    return action.service
 
 
 def of_moves(
@@ -199,6 +207,7 @@ def _spells(
                         health=health,
                         until=ended + fine,
                         subject=alert_subject(name, labels),
+                        measured=True,
                     )
                 )
     return found

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from actions.journal.episodes import KEPT, UNWATCHED, Book, Episode
+from actions.journal.episodes import KEPT, Book, Episode
 from backends.models import Health, TimelineEvent
 from backends.text import clean, counted
 from console import moment
-from panels.words import took
 
 _HEALTH: dict[str, Health] = {"critical": "critical", "warning": "warning", "unknown": "unknown"}
+SEEN_WITHIN = timedelta(seconds=15)
+"""Between two looks: what ended within it ended at the second one."""
 _OVER = {"alert": "stopped firing", "source": "answers again"}
 
 
@@ -66,13 +67,21 @@ def _begun(several: Sequence[Episode]) -> TimelineEvent:
 
 def _ended(stretch: Sequence[Episode]) -> TimelineEvent:
     last = max(stretch, key=_end)
-    lasted = took((_end(last) - stretch[0].since).total_seconds())
-    words = f"{last.subject} {_OVER.get(last.kind, 'is well again')} after {lasted}"
-    if (gap := _end(last) - last.seen_at) >= UNWATCHED:
-        words += f", at some time in {took(gap.total_seconds())} in which nobody saw how it was"
+    words = f"{last.subject} {_OVER.get(last.kind, 'is well again')}"
     return TimelineEvent(
-        at=_end(last), kind=last.kind, ref=last.ref, text=clean(words, 500), subject=last.subject, over=True
-    )
+        at=_end(last), kind=last.kind, ref=last.ref, text=clean(words, 500), subject=last.subject, over=True,
+        since=stretch[0].since, seen_at=_last_sure(stretch, _end(last)),
+    )  # fmt: skip
+
+
+def _last_sure(stretch: Sequence[Episode], end: datetime) -> datetime | None:
+    """Up to when it was seen without a break that it is not well; None where that is up to its end."""
+    sure = stretch[0].since
+    for each in stretch:
+        if each.since > sure + SEEN_WITHIN:
+            break
+        sure = max(sure, each.seen_at)
+    return sure if end > sure + SEEN_WITHIN else None
 
 
 def _end(episode: Episode) -> datetime:

@@ -1,7 +1,7 @@
 """What began to be wrong and what ended, seen by one look after the other at the same sources. No I/O."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,6 +15,8 @@ from console.ports.table import reading_of
 AT_ONCE = 200
 """So many problems of one source are kept one by one; the rest is counted."""
 REMEMBERED = 2000
+BLIND_S, BLIND_INTERVALS = 30.0, 2.5
+"""Nobody looked where there is more between two looks than the greater of both."""
 
 
 class Turning:
@@ -27,6 +29,8 @@ class Turning:
         self._over: dict[tuple[str, str, str, datetime | None], None] = {}
         self._failing: dict[SourceKey, datetime] = {}
         self._looked: dict[str, tuple[Sequence[Any], bool]] = {}
+        self._blind: dict[tuple[str, str, str], datetime] = {}
+        """Of what is open, when it was last seen before the first time in which nobody looked."""
 
     def know(self, episodes: Iterable[Episode]) -> None:
         """What is open by the books, so that its end is seen here, whoever saw it begin."""
@@ -42,13 +46,14 @@ class Turning:
         read_at = snapshot.fetched_at
         if snapshot.error is not None:
             self._looked.pop(source, None)
-            return self._compare(source, self._lost(snapshot, now), now, lambda _: None)
+            return self._compare(source, self._lost(snapshot, now), now, lambda _: None, timedelta.max)
         if read_at is None or read_at < self._began:
             return []
         self._failing.pop(snapshot.key, None)
         whole = sure and not snapshot.missing
+        blind = timedelta(seconds=max(BLIND_S, BLIND_INTERVALS * snapshot.interval_s))
         if self._looked.get(source) == (snapshot.items, whole):
-            return self._still(source, read_at)
+            return self._still(source, read_at, blind)
         if all(read_at >= each.seen_at for thing, each in self._open.items() if thing[0] == source):
             self._looked[source] = snapshot.items, whole
         reading = reading_of(snapshot.key.panel)
@@ -59,14 +64,20 @@ class Turning:
                 return read_at
             return reading.over(snapshot.items, episode, read_at) if whole and reading is not None else None
 
-        return self._compare(source, found, read_at, over)
+        return self._compare(source, found, read_at, over, blind)
 
-    def _still(self, source: str, at: datetime) -> list[Episode]:
+    def _still(self, source: str, at: datetime, blind: timedelta) -> list[Episode]:
         """Nothing is new: what was so is so."""
         for thing, episode in self._open.items():
             if thing[0] == source:
-                self._open[thing] = replace(episode, seen_at=at)
+                self._seen(episode, at, blind)
         return []
+
+    def _seen(self, episode: Episode, at: datetime, blind: timedelta, since: datetime | None = None) -> None:
+        """It is so still; in between it may have been well, where nobody looked and its source tells no `since`."""
+        if at - episode.seen_at > blind and since is None:
+            self._blind.setdefault(episode.thing, episode.seen_at)
+        self._open[episode.thing] = replace(episode, seen_at=at)
 
     def _lost(self, snapshot: Snapshot, now: datetime) -> list[Problem]:
         """A source that gives no answer is lost once what it said is stale."""
@@ -80,7 +91,12 @@ class Turning:
         ]
 
     def _compare(
-        self, source: str, problems: list[Problem], at: datetime, over: Callable[[Episode], datetime | None]
+        self,
+        source: str,
+        problems: list[Problem],
+        at: datetime,
+        over: Callable[[Episode], datetime | None],
+        blind: timedelta,
     ) -> list[Episode]:
         news: list[Episode] = []
         seen = set()
@@ -92,7 +108,7 @@ class Turning:
                 news += self._past(source, problem, before, problem.until)
                 continue
             if before is not None and (problem.since is None or problem.since <= before.seen_at):
-                self._open[thing] = replace(before, seen_at=at)
+                self._seen(before, at, blind, problem.since)
                 continue
             if before is not None and problem.since is not None:  # it was well in between, and nobody looked
                 news.append(self._end(before, problem.since))
@@ -101,14 +117,14 @@ class Turning:
             if thing[0] != source or thing in seen or at < episode.seen_at:  # what was read before it says nothing
                 continue
             if (until := over(episode)) is not None:
-                news.append(self._end(episode, until))
+                news.append(self._end(episode, until, told=until != at))
         return news
 
     def _past(self, source: str, problem: Problem, before: Episode | None, until: datetime) -> list[Episode]:
         """What is over already when it is told."""
         if before is None and (source, problem.ref, problem.state, problem.since) in self._over:
             return []
-        return [self._end(before or self._begin(source, problem, until), until)]
+        return [self._end(before or self._begin(source, problem, until), until, told=True)]
 
     def _begin(self, source: str, problem: Problem, at: datetime) -> Episode:
         episode = Episode(
@@ -120,12 +136,14 @@ class Turning:
         self._open[episode.thing] = episode
         return episode
 
-    def _end(self, episode: Episode, until: datetime) -> Episode:
+    def _end(self, episode: Episode, until: datetime, *, told: bool = False) -> Episode:
+        """`told`: its source says that it lasted up to then; else it ended after the last look that is sure of it."""
         del self._open[episode.thing]
+        sure = self._blind.pop(episode.thing, episode.seen_at)
         self._over[episode.key] = None
         while len(self._over) > REMEMBERED:
             del self._over[next(iter(self._over))]
-        return replace(episode, until=max(until, episode.since), seen_at=min(episode.seen_at, until))
+        return replace(episode, until=max(until, episode.since), seen_at=until if told else min(sure, until))
 
 
 def _some(source: str, problems: Iterable[Problem]) -> list[Problem]:

@@ -9,6 +9,7 @@ from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, 
 from panels.columns import Cell, Column, Kind, Moment, Tone, tone_of
 from panels.kinds.alerts import fold
 from panels.kinds.pipelines import in_words, reason, run_name, state_words
+from panels.kinds.timeline_ends import told_end, with_known_ends
 from panels.kinds.timeline_event import Event
 from panels.kinds.timeline_once import told_once
 from panels.words import ago, clock
@@ -25,7 +26,7 @@ def events(items: Iterable[Item], since: datetime, until: datetime | None = None
 
     A run that ends well is no change, except where the one before it did not.
     """
-    everything = list(items)
+    everything = with_known_ends(items)
     told = {item.ref for item in everything if isinstance(item, TimelineEvent)}
     found = [event for item in everything for event in _of(item, told, zone)]
     made = {item.made for item in everything if isinstance(item, TimelineEvent) and item.made}
@@ -104,7 +105,12 @@ def _of(item: Item, told: Set[str], zone: tzinfo) -> Iterable[Event]:
                 yield Event(f"{item.ref}#quality", began, item.state, scored(item), item, "quality")
         case TimelineEvent():
             yield Event(
-                f"{item.ref}#{item.kind}@{item.at.timestamp()}", item.at, item.health, item.text, item, item.kind
+                f"{item.ref}#{item.kind}@{item.at.timestamp()}",
+                item.at,
+                item.health,
+                told_end(item, zone),
+                item,
+                item.kind,
             )
         case Deployment() if item.last_switch is not None and item.last_switch.action not in told:
             switch = item.last_switch

@@ -57,7 +57,7 @@ def test_a12_a13_what_began_and_ended_is_kept_and_t0_is_of_the_newest_incident(t
         assert of(found, words)["health"] == "ok"
     report = teal.run("report").stdout
     assert "transactions scored 0.70" in report.partition("## Timeline")[0].partition("T0: ")[2]
-    assert "stopped firing after" in report
+    assert "stopped firing" in report
 
     rows = f"file:{Path(teal.env['TEAL_STATE_DIR']) / 'journal.db'}?mode=ro"
     with sqlite3.connect(rows, uri=True) as journal:

@@ -119,7 +119,7 @@ def _spells(items: Sequence[HistoryItem], alarm: Alarm, as_alert: AsAlert) -> It
         word = "fired" if state == "ALARM" else "did not know"
         lasted = f" for {Duration(round((until - item.at).total_seconds()))}" if until is not None else ""
         yield TimelineEvent(
-            at=item.at, kind="alert", ref=alert.ref, health=alert.health, subject=subject, until=until,
+            at=item.at, kind="alert", ref=alert.ref, health=alert.health, subject=subject, until=until, measured=True,
             going_on=until is None, url=alert.source_url,
             text=clean(f"{subject} {word}{lasted}" + (f": {alert.summary}" if alert.summary else ""), 500),
         )  # fmt: skip

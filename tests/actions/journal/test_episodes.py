@@ -26,7 +26,7 @@ def episode(since: float = 0, until: float | None = None, **fields: Any) -> Epis
     return Episode(
         **{
             "source": "alerts.am", "kind": "alert", "ref": "am/1", "state": "critical", "subject": "Down",
-            "text": "Down firing", "since": at(since), "seen_at": at(since),
+            "text": "Down firing", "since": at(since), "seen_at": at(since if until is None else until),
             "until": None if until is None else at(until), **fields,
         }
     )  # fmt: skip

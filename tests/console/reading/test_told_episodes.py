@@ -44,9 +44,9 @@ def test_what_fires_twice_within_minutes_begins_twice() -> None:
     ]  # fmt: skip
 
 
-def test_an_end_that_nobody_saw_says_how_long_nobody_looked() -> None:
+def test_an_end_that_nobody_saw_says_between_which_looks_it_was() -> None:
     assert told(episode(0, 30, seen_at=at(3)))[1] == (
-        "Down stopped firing after 30m00s, at some time in 27m00s in which nobody saw how it was"
+        f"Down stopped firing between {at(3):%H:%M:%S} and {at(30):%H:%M:%S}"
     )
 
 
@@ -95,7 +95,7 @@ def test_what_is_so_now_is_told_by_itself_with_the_thing_to_open() -> None:
     window = (fires.since - timedelta(hours=1), fires.since + timedelta(hours=1))
     row = Episode(
         source="alerts.am", kind="alert", ref=fires.ref, state="critical", subject="Down web", text="Down firing",
-        since=fires.since, seen_at=fires.since,
+        since=fires.since, seen_at=fires.since + timedelta(seconds=55),
     )  # fmt: skip
     assert [event.item for event in events([fires, *of_episodes(Book(episodes=[row]), *window)], *window)] == [fires]
     over = replace(row, until=fires.since + timedelta(minutes=1))
@@ -110,7 +110,7 @@ def test_a_recovery_is_told_by_the_run_that_is_known_still() -> None:
     assert good.ended_at is not None
     row = Episode(
         source="pipelines.local", kind="run", ref=bad.ref, state="critical", subject="etl", text="etl failed",
-        since=bad.ended_at, seen_at=bad.ended_at, until=good.ended_at,
+        since=bad.ended_at, seen_at=good.ended_at, until=good.ended_at,
     )  # fmt: skip
     window = (bad.ended_at - timedelta(hours=1), good.ended_at + timedelta(hours=1))
     rows = of_episodes(Book(episodes=[row]), *window)
@@ -162,3 +162,39 @@ def test_of_a_flapping_day_no_episode_is_compared_with_all_others() -> None:
         found = timeline(*flapping, since=-400)
     assert len(found) == 2 * len(flapping)
     assert covers.call_count <= len(found)
+
+
+def between(start: float, end: float) -> str:
+    return f"between {at(start):%H:%M:%S} and {at(end):%H:%M:%S}"
+
+
+def test_how_long_it_lasted_is_told_only_where_somebody_looked_all_the_time() -> None:
+    """W5: two outages of half a minute were one of 4m33s, as fact."""
+    assert told(episode(0, 4.5, seen_at=at(0.2)))[-1] == f"Down stopped firing {between(0.2, 4.5)}"
+    watched = episode(0, 4, ref="am/2", state="warning")
+    assert told(watched, episode(0, 4.1, seen_at=at(0.2)))[-1] == "Down stopped firing after 4m06s"
+    late = episode(3, 5)
+    assert told(episode(0, 4, seen_at=at(0.2)), late)[-1] == f"Down stopped firing {between(0.2, 5)}"
+
+
+def test_an_end_that_its_source_measured_is_that() -> None:
+    """W5: Prometheus knows that an alert fired for 70 s, while nobody looked for seven minutes."""
+    spell = TimelineEvent(
+        at=at(0.1), kind="alert", ref="prom/Down/", text="Down fired for 1m10s", health="critical", subject="Down",
+        until=at(0.1) + timedelta(seconds=70), measured=True,
+    )  # fmt: skip
+    began, ended = timeline(episode(0, 7, seen_at=at(0.2)), more=[spell])
+    assert (ended.at, ended.text) == (spell.until, "Down stopped firing after 1m10s")
+    assert isinstance(began.item, TimelineEvent)
+    assert began.item.until == spell.until
+    before = replace(spell, until=at(0.15))
+    assert timeline(episode(0, 7, seen_at=at(0.2)), more=[before])[-1].text.endswith(between(0.2, 7))
+
+
+def test_an_action_that_was_proven_ends_the_trouble_that_it_mended() -> None:
+    shop = episode(0, 5, seen_at=at(0.5), source="deployments.shop", kind="service", ref="shop/shop", subject="shop")
+    back = TimelineEvent(at=at(1.5), kind="action", ref="8A1", text="rollback", mends="shop")
+    *_, action, ended = timeline(shop, more=[back])
+    assert (action.item, ended.at, ended.text) == (back, at(1.5), "shop is well again after 1m30s")
+    for other in (replace(back, mends="web"), replace(back, at=at(0.4)), replace(back, at=at(6))):
+        assert any(event.text == f"shop is well again {between(0.5, 5)}" for event in timeline(shop, more=[other]))

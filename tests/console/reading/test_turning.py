@@ -92,12 +92,12 @@ def test_a_check_began_when_it_was_seen_and_ended_when_it_was_seen_well() -> Non
 def test_a_read_that_says_the_same_is_a_sign_that_it_is_still_so() -> None:
     look = Look("checks")
     look(1, check("critical"), sure=False)
-    assert look(5, check("critical"), sure=False) == []
-    assert look(5.5, check("critical"), sure=True) == []
+    assert look(1.3, check("critical"), sure=False) == []
+    assert look(1.6, check("critical"), sure=True) == []
     (ended,) = look.turning.look(
         Snapshot(key=look.key, type="fake", items=(), fetched_at=at(9)), at(9), sure=True
     )  # fmt: skip
-    assert (ended.seen_at, ended.until) == (at(5.5), at(9))
+    assert (ended.seen_at, ended.until) == (at(1.6), at(9))
 
 
 def test_another_state_of_the_same_is_another_episode() -> None:
@@ -307,3 +307,23 @@ def test_a_read_from_before_the_end_of_an_own_action_finds_no_split_of_nobodys()
         last = LastSwitch(at=at(ended), by="root", from_="blue", to="green")
         item = replace(serving("mixed"), truth=truth, last_switch=last)
         assert len(Look("deployments")(2, item)) == begun
+
+
+def well_at(look: Look, minute: float, *items: Any) -> Snapshot:
+    return Snapshot(key=look.key, type="fake", items=items, fetched_at=at(minute))
+
+
+def test_an_end_is_sure_only_from_the_first_time_on_in_which_nobody_looked() -> None:
+    """W5: bad at two looks that are minutes apart may be two outages; a source that tells since when is believed."""
+    look = Look("checks")
+    look(0, check("critical"))
+    look(0.3, check("critical"))
+    look(4, check("critical"))
+    look(4.1, check("critical"))
+    (ended,) = look.turning.look(well_at(look, 4.2, check("ok")), at(4.2), sure=True)
+    assert (ended.since, ended.seen_at, ended.until) == (at(0), at(0.3), at(4.2))
+    look = Look("alerts")
+    look(0, alert(since=-2))
+    look(4, alert(since=-2, summary="still"))
+    (ended,) = look.turning.look(well_at(look, 4.2), at(4.2), sure=True)
+    assert (ended.since, ended.seen_at, ended.until) == (at(-2), at(4), at(4.2))

@@ -1,0 +1,62 @@
+"""When it was well again: where nobody looked, by what its own source or the action that mended it says; else between
+which two looks that was, and never how long it lasted."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
+
+from msgspec.structs import replace
+
+from backends.models import Item, TimelineEvent
+from panels.words import dated, took
+
+
+def with_known_ends(items: Iterable[Item]) -> list[Item]:
+    """`items`, each end that nobody saw at the time that is known of it from elsewhere."""
+    everything = list(items)
+    told = [item for item in everything if isinstance(item, TimelineEvent)]
+    known = defaultdict[tuple[str, str], list[TimelineEvent]](list)
+    for item in told:
+        if item.mends:
+            known["service", item.mends].append(item)
+        elif item.measured and item.until is not None:
+            known[item.kind, item.subject].append(item)
+    moved: dict[tuple[str, str, datetime | None], datetime] = {}
+    ends: dict[int, TimelineEvent] = {}
+    for item in told:
+        end = _end(item, known[item.kind, item.subject]) if item.over else None
+        if end is not None:
+            ends[id(item)] = end
+            moved[item.kind, item.subject, item.at] = end.at
+    if not ends:
+        return everything
+    return [_moved(ends.get(id(item), item), moved) for item in everything]
+
+
+def _end(item: TimelineEvent, known: Iterable[TimelineEvent]) -> TimelineEvent | None:
+    """`item` where the last spell that its source measured ended, or the first action that moved it was proven."""
+    since = item.seen_at
+    spells = [each for each in known if since is not None and since <= (each.until or each.at) <= item.at]
+    if not spells:
+        return None
+    if spells[0].mends:
+        return replace(item, at=min(each.at for each in spells), seen_at=None)
+    last = max(spells, key=lambda each: each.until or each.at)
+    return replace(item, at=last.until or last.at, since=last.at, seen_at=None)
+
+
+def _moved(item: Item, moved: dict[tuple[str, str, datetime | None], datetime]) -> Item:
+    """What began, with the end that it has now."""
+    if not isinstance(item, TimelineEvent) or item.over or item.measured:
+        return item
+    at = moved.get((item.kind, item.subject, item.until))
+    return item if at is None else replace(item, until=max(at, item.at))
+
+
+def told_end(item: TimelineEvent, zone: tzinfo) -> str:
+    """Its words with how long it lasted, or between which looks it ended; those of anything else as they are."""
+    if not item.over:
+        return item.text
+    if item.seen_at is not None:
+        return f"{item.text} between {dated(item.seen_at, zone, item.at)} and {dated(item.at, zone, item.at)}"
+    return f"{item.text} after {took((item.at - item.since).total_seconds())}" if item.since is not None else item.text
