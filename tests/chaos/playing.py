@@ -138,7 +138,8 @@ def played(switch: str, numbers: Iterable[int], seed: int, minutes: float) -> Ta
     table = Table(switch)
 
     async def on_a_bench() -> None:
-        with tempfile.TemporaryDirectory() as name:
+        # A runner of a round that was interrupted may write there still: that breaks no promise.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
             async with BENCHES[switch](Path(name)) as bench:
                 await play(table, bench, Path(name), numbers, seed, minutes)
 
