@@ -93,6 +93,7 @@ class FileLogs:
             zone=_zone(config.timezone) if config.timezone else None, encoding=_encoding(config.encoding), labels={}
         )
         self._threads: DaemonThreads | None = None
+        self._names: dict[Path, str] = {}
 
     async def query(self, query: LogQuery) -> list[LogEntry]:
         """The last `limit` matching lines over all files, oldest first.
@@ -209,7 +210,9 @@ class FileLogs:
         return [Path(path) for path in sorted(found)]
 
     def _called(self, path: Path) -> str:
-        return sources_of([*self._files(), path])[path]
+        if path not in self._names:
+            self._names = sources_of([*self._files(), path])
+        return self._names[path]
 
     def _closed(self) -> list[OSError]:
         """Why nobody may look where a pattern begins, as glob does not say."""
