@@ -133,9 +133,16 @@ async def _failed(journal: Journal, context: str, change: Change, deployment: De
     if change.status != "rollback_failed" or await is_meant(journal, context, service, change, deployment.live):
         return None
     text = f"the rollback of {short_id(change.action)} failed: {first_line(change.error)}".removesuffix(": ")
-    side = deployment.colors.get(change.moved[1])
-    again = f"again, once {change.moved[1].upper()} is healthy" if side and side.healthy is False else "again"
-    return f"{text}\n{again}: {command('deploy rollback', service)}"
+    home = change.moved[1]
+    side = deployment.colors.get(home)
+    again = f"again, once {home.upper()} is healthy" if side and side.healthy is False else "again"
+    text = f"{text}\n{again}: {command('deploy rollback', service)}"
+    others = [color for color, other in deployment.colors.items() if color != home and other.healthy]
+    if deployment.live != home or not others:
+        return text
+    # The traffic is there, and to go there again changes nothing: where it fails its users, the way out is the other.
+    out = command("deploy flip", service, to=others[0].upper(), override="rollback-failed", reason="WHY")
+    return f"{text}\nwhere {home.upper()} fails its users: {out}"
 
 
 def _of_the_controller(deployment: Deployment, change: Change | None) -> RollbackOffer | None:

@@ -404,11 +404,16 @@ async def test_a_way_back_that_was_not_proven_is_tried_again_at_the_same_weights
         adapter = (await house.targets.switch("analytics")).adapter
         told = await house.gate.enrich(await adapter.deployment())
         assert told.health == "critical"
-        assert (told.rollback_failed or "").endswith("\nagain: teal deploy rollback analytics")
+        again, out = (told.rollback_failed or "").splitlines()[-2:]
+        assert again == "again: teal deploy rollback analytics"
+        flip_out = "teal deploy flip analytics --to GREEN --override rollback-failed --reason WHY"
+        assert out == f"where BLUE fails its users: {flip_out}"
+        meant = replace(ANALYTICS_FLIP, to="green", overrides=("rollback-failed",))
+        assert not (await house.gate.plan(meant)).blocked
         plan = await house.gate.plan(ANALYTICS_ROLLBACK)
         assert [finding.code for finding in plan.findings if finding.level == "warning"] == ["tried-again"]
-        again = await house.order(ANALYTICS_ROLLBACK)
-        assert (again.kind, again.status, again.to, again.undo) == ("rollback", "succeeded", "blue", "")
+        second = await house.order(ANALYTICS_ROLLBACK)
+        assert (second.kind, second.status, second.to, second.undo) == ("rollback", "succeeded", "blue", "")
         assert (await house.gate.enrich(await adapter.deployment())).health == "ok"
         assert (await house.order(ANALYTICS_ROLLBACK)).changed is False
         assert not any(f.code == "rollback-failed" for f in (await house.gate.plan(ANALYTICS_FLIP)).findings)
