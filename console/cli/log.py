@@ -24,13 +24,14 @@ from console.cli.reading import chosen, read
 from console.cli.showing import Answer
 from console.cli.whole_help import WholeCommand
 from console.config.selection import Selection
-from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
+from console.errors import EXIT_NOT_FOUND, EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
 from console.ports.derive import merged_lines
 from console.ports.logs import LOGS
 from console.ports.store import Snapshot
 from console.printing.output import document, only_fields, print_lines
 from console.printing.tables import log_line
+from console.reading.due import followed_for
 from console.reading.tail import Tail
 from console.session import ReadLogs, Session, opened
 from console.streams import say
@@ -210,7 +211,8 @@ def _checked(pattern: str | None) -> str | None:
 
 
 async def _follow(common: Common, selection: Selection, query: LogQuery, sources: tuple[str, ...]) -> None:
-    """Until interrupted, or nobody reads any more; a source that is lost is said, and taken up again."""
+    """Until interrupted, nobody reads any more, or `--timeout` is over; a source that is lost is said, and taken up
+    again. Raises CommandError(7) where none was there at the end of its time."""
     async with opened(Session(selection, panels=("logs",))) as session:
         names = [snapshot.key.name for snapshot in _wanted(session, sources)]
         if not names:
@@ -230,11 +232,13 @@ async def _follow(common: Common, selection: Selection, query: LogQuery, sources
         _say_costs(common, session, names)
         if common.output == "table":
             sys.stdout.write("".join(f"{line}\n" for line in _zone_line(session.context.zone)))
-        async with aclosing(tail.batches()) as batches:
+        async with followed_for(common.timeout_s) as time_for_it, aclosing(tail.batches()) as batches:
             async for batch in batches:
                 _print(common, session, batch)
                 if not common.quiet:
                     said.say(tail.merger)
+        if time_for_it.expired() and all(tail.states[name].error is not None for name in names):
+            raise CommandError(EXIT_UNREACHABLE, "unreachable", "no source answered", fix="`teal doctor` says why")
 
 
 def _say_costs(common: Common, session: Session, names: list[str]) -> None:

@@ -15,14 +15,16 @@ from console.cli.order_group import OrderGroup
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
-from console.errors import EXIT_NOT_FOUND, CommandError
+from console.errors import EXIT_NOT_FOUND, EXIT_UNREACHABLE, CommandError
 from console.loop import run as run_loop
 from console.ports.derive import judge_runs
 from console.ports.pipelines import PIPELINES
 from console.printing.output import document, plain, print_lines, worst_first
 from console.printing.tables import View, item_table, log_line
+from console.reading.due import followed_for
 from console.reading.refs import find_run
 from console.session import Session, opened
+from console.streams import say
 from console.typed_times import TypedTime
 
 if TYPE_CHECKING:
@@ -252,14 +254,20 @@ def _follow(common: Common, ref: str, task: str | None) -> int:
 
     async def follow() -> int:
         async with opened(Session(chosen(common), panels=("pipelines",))) as session:
+            session.due.begin(common.timeout_s)
             await session.read(deadline_s=common.timeout_s)
-            found = await _with_task(session, ref, task)
+            async with session.due.kept():
+                found = await _with_task(session, ref, task)
             pipelines = session.adapters.of(PIPELINES, found.backend)
-            async for entry in pipelines.follow_log(found.pipeline, found.run_id, task):
-                if common.output == "jsonl":
-                    print_lines([entry])
-                else:
-                    click.echo(log_line(entry, session.context.zone))
+            async with followed_for(session.due.left_s()) as time_for_it:
+                async for entry in pipelines.follow_log(found.pipeline, found.run_id, task):
+                    if common.output == "jsonl":
+                        print_lines([entry])
+                    else:
+                        click.echo(log_line(entry, session.context.zone))
+            if time_for_it.expired():
+                say(f"teal: the log of {found.ref} may go on: not followed any longer (--timeout)")
+                return EXIT_UNREACHABLE
         return 0
 
     return run_loop(follow())

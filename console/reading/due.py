@@ -11,6 +11,18 @@ LEAST_S = 0.5
 """What is asked last has so much, whatever its command took before."""
 
 
+@contextlib.asynccontextmanager
+async def followed_for(timeout_s: float | None) -> AsyncIterator[asyncio.Timeout]:
+    """What never ends by itself is left after so long; `expired()` says whether it was."""
+    scope = asyncio.timeout(timeout_s)
+    try:
+        async with scope:
+            yield scope
+    except TimeoutError:
+        if not scope.expired():
+            raise
+
+
 class Due:
     """When the answer is wanted; `begin` says so, and without it there is no end."""
 

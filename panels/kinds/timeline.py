@@ -102,7 +102,7 @@ def _of(item: Item, told: Set[str], zone: tzinfo) -> Iterable[Event]:
             yield Event(f"{item.ref}#end", item.ended_at, item.health, words, item, "run")
         case QualityScore() if item.state in ("critical", "warning") and item.score is not None:
             if (began := breached_since(item)) is not None:
-                yield Event(f"{item.ref}#quality", began, item.state, scored(item), item, "quality")
+                yield Event(f"{item.ref}#quality", began, item.state, _scored_at(item, began), item, "quality")
         case TimelineEvent():
             yield Event(
                 f"{item.ref}#{item.kind}@{item.at.timestamp()}",
@@ -176,6 +176,14 @@ def _run(run: PipelineRun, zone: tzinfo) -> str:
 def scored(score: QualityScore) -> str:
     """A score beyond its limit as an event."""
     return f"{score.dataset} scored {'no data' if score.score is None else score.told(score.score)}"
+
+
+def _scored_at(score: QualityScore, at: datetime) -> str:
+    """What it was then, and what has become of it since."""
+    then = next((point.score for point in score.trend if point.at == at), score.score)
+    words = scored(replace(score, score=then))
+    now = "" if score.score is None else score.told(score.score)
+    return words if words == scored(score) or not now else f"{words}, {now} now"
 
 
 def breached_since(score: QualityScore) -> datetime | None:

@@ -17,6 +17,7 @@ from backends.models import (
     OrderOffer,
     RollbackOffer,
     RunState,
+    TrendPoint,
     Truth,
     TruthLayer,
 )
@@ -227,6 +228,16 @@ def test_the_timeline_marks_where_it_began_and_what_came_before() -> None:
     (began_before,) = timeline.events(items, NOW)
     assert (began_before.at, began_before.t0) == (zero.at, True)
     assert began_before.text.startswith("transactions scored 0.71 (began before this window, at 2026-")
+
+
+def test_a_score_of_then_is_told_where_it_was_measured_with_what_has_become_of_it() -> None:
+    (first, *_) = [score for score in STORE.items("quality") if score.state == "critical"]
+    trend = tuple(TrendPoint(at=ago(minutes=at), score=score) for at, score in ((30, 0.99), (20, 0.78), (10, 0.62)))
+    worse = replace(first, trend=trend, score=0.62, evaluated_at=ago(minutes=10), warn=0.95, crit=0.8)
+    (event,) = timeline.events([worse], NOW - timedelta(hours=1))
+    assert (event.at, event.text) == (ago(minutes=20), f"{worse.dataset} scored 0.78, 0.62 now")
+    (alone,) = timeline.events([replace(worse, trend=())], NOW - timedelta(hours=1))
+    assert (alone.at, alone.text) == (ago(minutes=10), f"{worse.dataset} scored 0.62")
 
 
 @pytest.mark.parametrize("state", ["acknowledged", "silenced"])
