@@ -16,7 +16,7 @@ from actions.journal.audit import AuditEntry, AuditKind
 from actions.journal.journal import Journal
 from actions.journal.lease import Hold, LeaseLost
 from actions.journal.rows import Changes, Command, Event, StoredEvent, hold_of, steps_of
-from actions.journal.steering import STOPPING, Steering
+from actions.journal.steering import STOPPING, Steering, begun_back
 from actions.kinds import kind_of
 from actions.models import ActionError, ActionStatus, Plan, StepStatus, SwitchReport
 from actions.tally import Tally, Times
@@ -71,6 +71,7 @@ class Work:
         self._park = park or asyncio.Event()
         self._stopped = stopped
         self._shown: tuple[ActionStatus, str] | None = None
+        self._way: ActionStatus = "rolling_back" if begun_back(history) else "running"
         self._renewing = asyncio.create_task(self._renew(), name="lease")
 
     async def stop(self, *, ended: bool) -> None:
@@ -133,9 +134,18 @@ class Work:
         await self._write(Event(step=step, kind="progress", detail=detail, data=data or {}))
 
     async def end(self, step: str, status: StepStatus, detail: str, **data: Any) -> None:
-        """The step is over, and why."""
-        event = Event(step=step, kind="verdict", status=status, detail=detail, data=data)
-        await self._write(event, audit=[self.entry("verdict", step, result=status, detail=detail)])
+        """The step is over, and why. After one that failed the action goes on by itself, whatever held or paused it:
+        in the same transaction, since whoever reads it in between would leave it to a person."""
+        events = [Event(step=step, kind="verdict", status=status, detail=detail, data=data)]
+        changes = None
+        if status == "failed" and self._stands:
+            events += self._release(detail)
+            changes = Changes(status=self._way, error=None)
+        await self._write(
+            *events, changes=changes, audit=[self.entry("verdict", step, result=status, detail=detail)]
+        )
+        if changes is not None:
+            self._shown = (self._way, "")
 
     async def break_off(self, why: str) -> str:
         """What runs was ended by something beside it: no step is left running. Returns `why` with what ran, and what it
@@ -219,16 +229,23 @@ class Work:
         return float("inf") if at is None else (now() - at).total_seconds()
 
     async def set(
-        self, status: ActionStatus, phase: str | None = None, error: ActionError | None = None, **data: Any
+        self,
+        status: ActionStatus,
+        phase: str | None = None,
+        error: ActionError | None = None,
+        *,
+        released: str = "",
+        **data: Any,
     ) -> None:
         """An open status: `running`, `rolling_back`, `paused`, `conflict`, `in_doubt`; the phase stays where none is
-        given. `data` is for whoever takes it over."""
+        given. `released`: why a hold is over with it. `data` is for whoever takes it over."""
         detail = error.message if error else ""
         entry = self.entry("verdict", phase or "", result=status, detail=detail)
         event = Event(step="", kind="status", detail=status, data={**data, "why": detail})
         self.seen.phase = phase or self.seen.phase
         changes = Changes(status=status, error=error, phase=msgspec.UNSET if phase is None else phase)
-        await self._write(event, changes=changes, audit=[entry])
+        self._way = "rolling_back" if status == "rolling_back" else self._way
+        await self._write(*(self._release(released) if released else []), event, changes=changes, audit=[entry])
         self._shown = (status, detail)
         if error is not None and (status == "paused" or error.kind == "held"):
             self._stopped(detail)
@@ -247,9 +264,10 @@ class Work:
         await self.set("paused", None, ActionError(kind="parked", message=words, fix=fix))
 
     async def released(self, why: str) -> None:
-        """The hold is over."""
+        """The hold is over, and the action stands for it no more."""
         if self.hold_left_s() is not None:
-            await self._write(Event(step="", kind="released", detail=why))
+            paused = self.steering.paused and self._way == "running"
+            await self.set("paused" if paused else self._way, released=why)
 
     def hold_left_s(self) -> float | None:
         """Seconds that are left of the hold; infinite where it has no end, None where there is no hold."""
@@ -298,6 +316,15 @@ class Work:
             kind=kind, step=step, action=self.action_id, order=plan.kind, context=plan.context, target=plan.service,
             fence=self._hold.fence, plan_hash=plan.hash, **told,
         )  # fmt: skip
+
+    @property
+    def _stands(self) -> bool:
+        """Whether its row says, or may say, that it is held or paused."""
+        shown = self._shown is not None and self._shown[0] == "paused"
+        return shown or self.steering.paused or self.hold_left_s() is not None
+
+    def _release(self, why: str) -> list[Event]:
+        return [] if self.hold_left_s() is None else [Event(step="", kind="released", detail=why)]
 
     # ---- orders
 
@@ -371,14 +398,14 @@ class Work:
 
     async def _write(
         self,
-        event: Event,
-        *,
+        *events: Event,
         changes: Changes | None = None,
         audit: list[AuditEntry] | None = None,
         undone: str | None = None,
     ) -> None:
-        await self._written(event, changes=changes, audit=audit or [], undone=undone)
-        self.history.append(StoredEvent(id=0, at=time_text(now()), fence=self._hold.fence, event=event))
+        await self._written(*events, changes=changes, audit=audit or [], undone=undone)
+        at = time_text(now())
+        self.history += [StoredEvent(id=0, at=at, fence=self._hold.fence, event=event) for event in events]
 
     async def _written(
         self, *events: Event, changes: Changes | None, audit: list[AuditEntry], undone: str | None = None

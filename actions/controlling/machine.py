@@ -289,8 +289,7 @@ class Controlling:
         if self._kind.back:  # of a way back there is no way back
             await work.finish("rollback_failed", error=_stuck(error, str(error.message), self._by_hand()))
             return
-        await work.released("it goes back")
-        await work.set("rolling_back", "abort", error, by_hand=by_hand, kind=error.kind)
+        await work.set("rolling_back", "abort", error, released="it goes back", by_hand=by_hand, kind=error.kind)
         try:
             await self._went_back(operation)
         except (PreconditionFailed, Failed, BackendError) as failure:

@@ -8,6 +8,7 @@ from actions.models import ActionError
 from actions.switching.looks import Looks, Seen
 from actions.work import Work
 from backends.command_line import command
+from backends.settings import Duration
 
 HOLD_S = 600.0
 
@@ -46,7 +47,7 @@ class Hold:
             # The reason may change from look to look; what is shown is why the hold began.
             await work.held(missing.words, missing.at_most_s)
         elif left_s <= 0:
-            lasted = "" if missing.at_most_s is None else f" for {missing.at_most_s / 60:g} min"
+            lasted = "" if missing.at_most_s is None else f" for {Duration(round(missing.at_most_s, 3))}"
             raise Failed(f"nothing could be proven{lasted}: {missing.words}", "unproven")
         kind = "target_unhealthy" if missing.page else "held"
         await work.stand(ActionError(kind=kind, message=f"held: {work.hold_why()}", fix=self._ways()))

@@ -43,8 +43,9 @@ class WayBack:
         """`error`: why. Raises Conflict or InDoubt where what is live is not this action's, unless a person ordered
         it."""
         work = self._work
-        await work.released("it goes back")
-        await work.set("rolling_back", "shift-back", error, by_hand=by_hand, kind=error.kind)
+        await work.set(
+            "rolling_back", "shift-back", error, released="it goes back", by_hand=by_hand, kind=error.kind
+        )
         found = await self._traffic.seen()
         if found is None or not (found.weights or (found.edited and (by_hand or self._traffic.is_ours(found)))):
             await self._stuck(f"{error.message}; and what is live is unknown", error)
@@ -144,8 +145,7 @@ class WayBack:
             await work.stand(ActionError(kind="target_unhealthy", message=words, fix=fix))
             await asyncio.sleep(LOOK_S)
         if work.hold_left_s() is not None:
-            await work.released(f"{self._from.upper()} is healthy")
-            await work.set("rolling_back", "shift-back", error)
+            await work.set("rolling_back", "shift-back", error, released=f"{self._from.upper()} is healthy")
 
     async def _old_side_unfit(self) -> str:
         if self._from not in self._target.settings.colors:  # a split of before: both sides had traffic

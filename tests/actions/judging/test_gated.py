@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 
 from actions.described import Described
+from actions.journal.journal import Journal
+from actions.journal.lease import Hold
+from actions.journal.rows import Event
 from actions.models import Action, Consent, Request
 from actions.switching.conditions import unjudged
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
+from console.cli.following import waits_for_a_person
 from tests.actions.house import YES, House
 from tests.backends.fake_prometheus import FakePrometheus
 from tests.two_colors import TwoColors
@@ -173,9 +177,25 @@ async def test_errors_that_begin_after_the_last_stage_go_back_from_the_bake(
     assert "more than 2 points over production before (1 %)" in action.error.message
 
 
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> list[Action]:
+    """The row of an action as each write of its runner leaves it: somebody reads it just then."""
+    seen: list[Action] = []
+    write = Journal.write
+
+    async def seen_by_everybody(journal: Journal, hold: Hold, *events: Event, **told: Any) -> bool:
+        written = await write(journal, hold, *events, **told)
+        seen.extend(await journal.action("test", hold.action_id))
+        return written
+
+    monkeypatch.setattr(Journal, "write", seen_by_everybody)
+    return seen
+
+
 async def test_a_lost_source_holds_and_goes_back_at_the_deadline(
-    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers, rows: list[Action]
 ) -> None:
+    """Who watches it is never told in between that it waits for a person."""
     async with house(tmp_path / "state", service, prometheus.url, stage_time="60s") as home:
         action = await home.gate.submit(await home.gate.plan(CANARY), YES)
         await home.reaches(action, "analyse[50]")
@@ -187,11 +207,13 @@ async def test_a_lost_source_holds_and_goes_back_at_the_deadline(
         action = await home.ended(action)
     assert action.status == "rolled_back"
     assert action.error is not None
-    assert "nothing could be proven" in action.error.message
+    assert "nothing could be proven for 2s" in action.error.message
+    assert [(seen.status, seen.phase) for seen in rows if waits_for_a_person(seen)] == []
+    assert all(seen.status != "paused" or verdicts(seen).get("analyse[50]") != "failed" for seen in rows)
 
 
 async def test_a_source_that_comes_back_within_the_hold_lets_it_go_on(
-    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers, rows: list[Action]
 ) -> None:
     gates = [{**ERRORS, "hold": "60s"}]
     async with house(tmp_path / "state", service, prometheus.url, stage_time="2s", gates=gates) as home:
@@ -202,6 +224,7 @@ async def test_a_source_that_comes_back_within_the_hold_lets_it_go_on(
         del prometheus.answers["query"]
         action = await home.ended(action)
     assert action.status == "succeeded"
+    assert [(seen.status, seen.phase) for seen in rows if waits_for_a_person(seen)] == []
 
 
 async def test_a_breach_while_an_operator_has_paused_it_goes_back(
