@@ -141,9 +141,7 @@ class Work:
         if status == "failed" and self._stands:
             events += self._release(detail)
             changes = Changes(status=self._way, error=None)
-        await self._write(
-            *events, changes=changes, audit=[self.entry("verdict", step, result=status, detail=detail)]
-        )
+        await self._write(*events, changes=changes, audit=[self.entry("verdict", step, result=status, detail=detail)])
         if changes is not None:
             self._shown = (self._way, "")
 

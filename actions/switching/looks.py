@@ -40,6 +40,12 @@ class Looks:
         self._taken: deque[tuple[Sample, float]] = deque(maxlen=_KEPT)
         self._first = asyncio.Event()
         self.count = 0
+        self._amiss, self._amiss_why = 0, ""
+
+    @property
+    def failed(self) -> str:
+        """`, 30 of them failed (no nginx runs)`, with what the last of these saw; empty where none did."""
+        return f", {self._amiss} of them failed ({self._amiss_why})" if self._amiss else ""
 
     @property
     def newest(self) -> Sample:
@@ -84,6 +90,8 @@ class Looks:
     def _take(self, sample: Sample, began: float) -> None:
         self._taken.append((sample, began))
         self.count += 1
+        if sample.seen not in ("good", "unseen"):
+            self._amiss, self._amiss_why = self._amiss + 1, sample.detail
         self._first.set()
         if self.in_a_row(*self._fatal):
             raise Failed(sample.detail, "health_failed")

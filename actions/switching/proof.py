@@ -17,7 +17,7 @@ from actions.work import Work
 from backends.deployments.common import ProbeResult
 from backends.errors import BackendError
 from backends.models import ColorState
-from backends.ports import failure_counts
+from backends.ports import SwitchState, failure_counts
 from backends.together import together
 
 PROBES_AT_ONCE = 5
@@ -73,17 +73,20 @@ class Proof:
         return Proven(failing=failing)
 
     async def sample(self, weights: dict[str, int], color: str) -> Sample:
-        """One look at all layers. Raises Conflict where the control object is not what this action wrote."""
-        try:
-            found = await self._adapter.observe()
-        except BackendError as error:
-            return Sample("unread", error.message)
+        """One look at all layers. Raises Conflict where the control object is not what this action wrote.
+
+        A fresh request goes with each look, whatever can be read: with a load balancer that is dead its control object
+        may be gone too, and users are refused all the same.
+        """
+        other = next(name for name in self._target.settings.colors if name != color)
+        found, health, others, seen = await together(
+            self._observed(), self._adapter.color_health(color), self._adapter.color_health(other), self._probe()
+        )
+        if isinstance(found, BackendError):
+            refused = f"; a fresh request failed: {seen.error}" if seen is not None and seen.color is None else ""
+            return Sample("unread", f"{found.message}{refused}")
         if found.weights != weights or not self._traffic.is_ours(found):
             raise self._traffic.conflict(found)
-        other = next(name for name in self._target.settings.colors if name != color)
-        health, others, seen = await together(
-            self._adapter.color_health(color), self._adapter.color_health(other), self._probe()
-        )
         if down := _down(color, health, seen) or silent(self._work.seen, color, weights[color]):
             also = [f"{other.upper()} is not healthy: {others.detail}"] if others.healthy is False else []
             if seen is not None and not seen.reached and not await self._nothing_is_behind():
@@ -91,6 +94,13 @@ class Proof:
             return Sample("all down", "; and ".join([down, *also])) if also else Sample("down", down)
         sample = self._answered(weights, color, health, seen)
         return Sample("unseen", found.pending) if sample.seen == "good" and found.pending else sample
+
+    async def _observed(self) -> SwitchState | BackendError:
+        """The control object, or why it can not be read."""
+        try:
+            return await self._adapter.observe()
+        except BackendError as error:
+            return error
 
     async def _nothing_is_behind(self) -> bool:
         """Whether that is why the load balancer refuses: one that only forwards connections, as a Kubernetes Service,

@@ -151,7 +151,7 @@ class Watching:
         how = f"{lasted_s:.0f}s, promoted by hand" if work.steering.promoted else lasted
         if work.steering.accepted and verdict.word != "pass":
             how += ", accepted by hand"
-        detail = f"{counted(self._looks.count, 'look')} in {how}, {self._color.upper()} healthy"
+        detail = f"{counted(self._looks.count, 'look')} in {how}{self._looks.failed}, {self._color.upper()} healthy"
         words = "; ".join(part for part in (detail, verdict.detail) if part)
         await work.end(self._step, "succeeded", words, **verdict.data)
 

@@ -43,9 +43,7 @@ class WayBack:
         """`error`: why. Raises Conflict or InDoubt where what is live is not this action's, unless a person ordered
         it."""
         work = self._work
-        await work.set(
-            "rolling_back", "shift-back", error, released="it goes back", by_hand=by_hand, kind=error.kind
-        )
+        await work.set("rolling_back", "shift-back", error, released="it goes back", by_hand=by_hand, kind=error.kind)
         found = await self._traffic.seen()
         if found is None or not (found.weights or (found.edited and (by_hand or self._traffic.is_ours(found)))):
             await self._stuck(f"{error.message}; and what is live is unknown", error)

@@ -21,7 +21,10 @@ from actions.switching.proof import Proof
 from actions.switching.silence import silent
 from actions.tally import Tally
 from backends.deployments.common import ProbeResult
+from backends.deployments.file_switch import FileSwitch
+from backends.errors import BackendError
 from backends.models import TruthLayer
+from backends.ports import SwitchState
 from backends.text import first_line
 from tests.actions.fake_switch import FakeSwitch, FakeTarget
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
@@ -165,6 +168,33 @@ async def test_a_load_balancer_that_is_away_is_told_and_nothing_is_moved(house: 
     assert (service.weights(), exit_code(held)) == (GREEN, 8)
     await service.start("router")
     assert (await house.stands(action, "running")).hold is None
+
+
+async def test_users_refused_by_a_load_balancer_that_is_dead_are_counted(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With it goes what says where its traffic goes, as with nginx and HAProxy: the requests go on all the same."""
+    observe, dead = FileSwitch.observe, asyncio.Event()
+
+    async def while_it_runs(switch: FileSwitch) -> SwitchState:
+        if dead.is_set():
+            raise BackendError("unreachable", "no nginx runs")
+        return await observe(switch)
+
+    monkeypatch.setattr(FileSwitch, "observe", while_it_runs)
+    async with House(tmp_path / "state", service, bake="2s") as house:
+        action = await house.reaches(await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES), "bake")
+        await service.stop("router")
+        dead.set()
+        await house.stands(action, "paused")
+        await service.start("router")
+        dead.clear()
+        ended = await house.ended(action)
+    assert ended.status == "succeeded"
+    assert ended.switch is not None
+    assert ended.switch.phases["bake"].errors >= 2
+    (bake,) = [step.detail for step in ended.steps if step.name == "bake"]
+    assert "of them failed (no nginx runs; a fresh request failed: " in bake
 
 
 async def test_an_answer_of_the_old_side_is_lag(house: House, service: TwoColors) -> None:
