@@ -70,7 +70,7 @@ class Work:
         self._hold = hold
         self._park = park or asyncio.Event()
         self._stopped = stopped
-        self._shown: tuple[ActionStatus, str] | None = None
+        self._shown: tuple[ActionStatus, ActionError | None] | None = None
         self._way: ActionStatus = "rolling_back" if begun_back(history) else "running"
         self._renewing = asyncio.create_task(self._renew(), name="lease")
 
@@ -121,6 +121,8 @@ class Work:
             until = time_of(begun.data.get("until")) or until
         data = {} if until is None else {"until": time_text(until)}
         event = Event(step=step, kind="begun", status="running", detail=detail, data=data)
+        if self.happened("begun", step) is None:
+            self.steering.next_stage()  # what was ordered meanwhile was meant for the step before
         self.seen.phase = step
         await self._write(event, changes=Changes(phase=step))
         return 0.0 if until is None else max(0.0, (until - now()).total_seconds())
@@ -143,7 +145,7 @@ class Work:
             changes = Changes(status=self._way, error=None)
         await self._write(*events, changes=changes, audit=[self.entry("verdict", step, result=status, detail=detail)])
         if changes is not None:
-            self._shown = (self._way, "")
+            self._shown = (self._way, None)
 
     async def break_off(self, why: str) -> str:
         """What runs was ended by something beside it: no step is left running. Returns `why` with what ran, and what it
@@ -244,7 +246,7 @@ class Work:
         changes = Changes(status=status, error=error, phase=msgspec.UNSET if phase is None else phase)
         self._way = "rolling_back" if status == "rolling_back" else self._way
         await self._write(*(self._release(released) if released else []), event, changes=changes, audit=[entry])
-        self._shown = (status, detail)
+        self._shown = (status, error)
         if error is not None and (status == "paused" or error.kind == "held"):
             self._stopped(detail)
 
@@ -267,6 +269,13 @@ class Work:
             paused = self.steering.paused and self._way == "running"
             await self.set("paused" if paused else self._way, released=why)
 
+    async def no_way_on(self, why: str) -> None:
+        """An order to go on can not be carried out now: it is dropped, since it was given for what is now, and not for
+        what may be when that has passed."""
+        if word := self.steering.onward:
+            self.steering.next_stage()
+            await self.progress(self.seen.phase, f"{word} not carried out, and not later either: {why}")
+
     def hold_left_s(self) -> float | None:
         """Seconds that are left of the hold; infinite where it has no end, None where there is no hold."""
         hold = hold_of(self.history)
@@ -282,7 +291,7 @@ class Work:
     async def stand(self, error: ActionError | None = None) -> None:
         """Say whether it goes on, is paused by an operator or is held (`error` says why)."""
         status: ActionStatus = "paused" if error is not None or self.steering.paused else "running"
-        if self._shown != (status, error.message if error else ""):
+        if self._shown != (status, error):
             await self.set(status, None, error)
 
     async def safe_point(self) -> None:

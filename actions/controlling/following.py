@@ -84,17 +84,20 @@ class Following:
             return
         words = f"{self._target.entry.type} can not be read, and may go on by itself: {error.message}"
         self._paused = _UNREAD
+        work.steering.next_stage()  # what was ordered before nobody could see it was meant for what was seen then
         await work.held(words, None)
         ways = f"{error.fix}; " if error.fix else ""
         ways += "it goes on as soon as it can be read"
         back = f", or {command('deploy rollback', work.plan.service)}" if forward else ""
-        await self._show(ActionError(kind="held", message=f"held: {words}", fix=f"{ways}{back}"), forward)
+        kind = "unreachable" if forward else "held"
+        await self._show(ActionError(kind=kind, message=f"held: {words}", fix=f"{ways}{back}"), forward)
 
     async def _read(self, forward: bool) -> None:
         """It can be."""
         self._unread_at, self._work.blind = None, False
         if self._paused == _UNREAD:
             self._paused = ""
+            self._work.steering.next_stage()
             await self._work.released("it can be read again")
             await self._show(None, forward)
 

@@ -8,12 +8,15 @@ from actions.journal.rows import Command, StoredEvent
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, OrderWord, is_starting
 from backends.command_line import command
+from backends.text import first_line
 
 STOPPING: frozenset[str] = frozenset({"abort", "rollback", "abandon"})
 """The words that end the way forward; the others only steer it."""
 
 FOLLOWING = "follow"
 """The phase in which a controller makes the change, and a hold is where that waits."""
+NO_WAY_ON: frozenset[str] = frozenset({"target_unhealthy", "unreachable", "command-running"})
+"""The kinds of a hold that no order ends: what is missing is no evidence, but what the action needs to go on."""
 _SKIPPABLE = ("analyse", "bake")
 
 
@@ -68,6 +71,11 @@ class Steering:
             case "accept":
                 self.accepted = True
 
+    @property
+    def onward(self) -> str:
+        """The order to go on that waits to take effect; empty where none does."""
+        return "promote" if self.promoted else "accept" if self.accepted else ""
+
     def next_stage(self) -> None:
         """A promotion or an acceptance was meant for the stage that is over now."""
         self.promoted = self.accepted = False
@@ -104,6 +112,8 @@ def _why_not(word: OrderWord, action: Action, orphaned: bool) -> str:
         if orphaned:
             return "nobody runs it: it moves nothing"
         return "it is paused already" if action.status == "paused" and action.hold is None else ""
+    if word in ("promote", "accept") and (why := no_way_on(action)):
+        return why
     if word == "promote":
         waits = action.phase == FOLLOWING and action.hold is not None  # its controller does
         skips = waits or action.phase.partition("[")[0] in _SKIPPABLE
@@ -111,6 +121,14 @@ def _why_not(word: OrderWord, action: Action, orphaned: bool) -> str:
     if action.phase == FOLLOWING:
         return "its controller judges: there is no evidence to accept; promote goes on"
     return "" if action.hold is not None else "no evidence is missing: there is nothing to accept"
+
+
+def no_way_on(action: Action) -> str:
+    """Why its hold is none that an order ends, and what comes first; empty where one does."""
+    error = action.error
+    if action.status != "paused" or action.hold is None or error is None or error.kind not in NO_WAY_ON:
+        return ""
+    return f"{first_line(error.message.removeprefix('held: '))}: that must be mended first, and ends the hold by itself"
 
 
 def _of_another_kind(word: OrderWord, action: Action, orphaned: bool) -> str:

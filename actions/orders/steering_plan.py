@@ -8,10 +8,10 @@ from actions.ids import now
 from actions.journal.audit import NOT_BELIEVED
 from actions.journal.config_entry import EDITED, FindEntry, same_entry
 from actions.journal.journal import Journal
-from actions.journal.steering import STOPPING, possible_orders
+from actions.journal.steering import STOPPING, no_way_on, possible_orders
 from actions.judging.stages import is_shift
 from actions.kinds import kind_of
-from actions.models import ORDER_CLASS, Action, Finding, Plan, PlanSummary, Request
+from actions.models import ORDER_CLASS, Action, Finding, OrderWord, Plan, PlanSummary, Request
 from actions.switching.recorded import must_make_sense
 from actions.telling import outcome, phase_told, share_words, title
 from backends.command_line import command
@@ -55,7 +55,7 @@ def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bo
     findings = list(context_findings(policy, guard_class, now()))
     findings = [finding for finding in findings if finding.code != "freeze"]  # what is open was let in before
     if why_not:
-        findings.append(Finding(level="block", code="order", text=f"{word}: {why_not}", fix=_instead(action)))
+        findings.append(Finding(level="block", code="order", text=f"{word}: {why_not}", fix=_instead(action, word)))
     elif edited:
         findings.append(Finding(level="warning", code="row-edited", text=edited))
     elif orphaned and word not in ("takeover", "abandon"):
@@ -130,6 +130,9 @@ def _onward(action: Action) -> str:
     return f"{action.to.upper()} {now_at} → {onward}" if onward and now_at else ""
 
 
-def _instead(action: Action) -> str:
-    """What can be done with it: of one that has ended its undo, where there is anything left to undo."""
+def _instead(action: Action, word: OrderWord) -> str:
+    """What can be done with it: of a hold that no order ends what does; of one that has ended its undo, where there is
+    anything left to undo."""
+    if word in _OF_THE_MOMENT and action.error is not None and action.error.fix and no_way_on(action):
+        return action.error.fix
     return action.undo if action.undo and not action.open else command("action show", action.id or "")

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from actions.endings import Failed
+from actions.journal.steering import NO_WAY_ON
 from actions.kinds import kind_of
 from actions.models import ActionError
 from actions.switching.looks import Looks, Seen
@@ -14,12 +15,13 @@ HOLD_S = 600.0
 
 
 class Missing(Struct, frozen=True, kw_only=True):
-    """Evidence that is missing. `at_most_s`: how long that is borne; None: until somebody decides. `page`: somebody
-    should know of it now, since nothing works."""
+    """What is missing. `at_most_s`: how long that is borne; None: until somebody decides. `kind`: `held` where it is
+    evidence, that a person may do without; `unreachable` where nobody can look, and `target_unhealthy` where nothing
+    works and somebody should know of it now: no order goes on past these."""
 
     words: str
     at_most_s: float | None
-    page: bool = False
+    kind: str = "held"
 
 
 class Hold:
@@ -30,10 +32,12 @@ class Hold:
         self._work = work
         self._full = full
         self._missing_s = missing_s
+        self._kind = ""
+        self._shown = ""
 
-    def missing(self, words: str) -> Missing:
+    def missing(self, words: str, kind: str = "held") -> Missing:
         """Evidence is; at 100 percent until somebody decides, since a flip back would be as blind."""
-        return Missing(words=words, at_most_s=None if self._full else self._missing_s)
+        return Missing(words=words, at_most_s=None if self._full else self._missing_s, kind=kind)
 
     async def told(self, missing: Missing | None) -> None:
         """It goes on, or what keeps it. Raises Failed at the end of the hold."""
@@ -42,20 +46,32 @@ class Hold:
         if missing is None:
             await work.released("the evidence is there")
             await work.stand()
+            self._kind = ""
             return
         if left_s is None:
-            # The reason may change from look to look; what is shown is why the hold began.
             await work.held(missing.words, missing.at_most_s)
         elif left_s <= 0:
             lasted = "" if missing.at_most_s is None else f" for {Duration(round(missing.at_most_s, 3))}"
             raise Failed(f"nothing could be proven{lasted}: {missing.words}", "unproven")
-        kind = "target_unhealthy" if missing.page else "held"
-        await work.stand(ActionError(kind=kind, message=f"held: {work.hold_why()}", fix=self._ways()))
+        if missing.kind != self._kind:
+            # The words may change from look to look: what is shown is why it began, and what has come to it since.
+            why, began = work.hold_why(), not self._kind
+            self._shown = why if began or missing.words == why else f"{why}; by now {missing.words}"
+            self._kind = missing.kind
+        if missing.kind in NO_WAY_ON:
+            await work.no_way_on(missing.words)
+        await work.stand(ActionError(kind=missing.kind, message=f"held: {self._shown}", fix=self._ways(missing)))
 
-    def _ways(self) -> str:
-        if kind_of(self._work.plan.kind).back:
+    def _ways(self, missing: Missing) -> str:
+        plan = self._work.plan
+        if kind_of(plan.kind).back:
             return command("action watch", self._work.action_id)
-        back = command("deploy rollback", self._work.plan.service)
+        back = command("deploy rollback", plan.service)
+        if missing.kind == "target_unhealthy":
+            to, from_ = plan.to.upper() or "the new side", plan.from_.upper() or "the old side"
+            return f"make {to} healthy, it goes on by itself then; or make {from_} healthy, then {back}"
+        if missing.kind in NO_WAY_ON:
+            return f"see that it answers, it goes on by itself then; or {back}"
         return f'{command("action accept", self._work.action_id)} --reason "…", or {back}'
 
 
@@ -67,9 +83,15 @@ class Holding(Hold):
         self._looks = looks
         self._all_down_s = all_down_s
 
-    def failing(self, *seen: Seen) -> Missing | None:
-        """What keeps it that is not the failure of the side that is looked at: that nothing works, or one of `seen`."""
+    def failing(self, *seen: Seen, kind: str = "held") -> Missing | None:
+        """What keeps it that is not the failure of the side that is looked at: that nothing works, or one of `seen`,
+        of that `kind`."""
         newest = self._looks.newest
-        if self._looks.in_a_row("all down"):
-            return Missing(words=newest.detail, at_most_s=self._all_down_s, page=True)
-        return self.missing(newest.detail) if self._looks.in_a_row("all down", *seen) else None
+        if self.nothing_works:
+            return Missing(words=newest.detail, at_most_s=self._all_down_s, kind="target_unhealthy")
+        return self.missing(newest.detail, kind) if self._looks.in_a_row("all down", *seen) else None
+
+    @property
+    def nothing_works(self) -> bool:
+        """Whether no side does, or none can be reached."""
+        return self._looks.in_a_row("all down")

@@ -85,7 +85,8 @@ class Verifying:
             problem = await self._problem()
             if not problem or (time.monotonic() >= self._until and self._elsewhere is None):
                 return problem
-            if self._work.steering.accepted and self._work.hold_left_s() is not None:
+            by_hand = self._work.steering.accepted and self._work.hold_left_s() is not None
+            if by_hand and not self._holding.nothing_works:
                 self._looked += f", {ACCEPTED}"
                 return ""
             await asyncio.sleep(AGAIN_S)

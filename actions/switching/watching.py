@@ -122,7 +122,9 @@ class Watching:
 
     def _missing(self, verdict: StageVerdict, over: bool) -> Missing | None:
         """What keeps it from going on that nobody can see; None where it just takes its time."""
-        if failing := self._holding.failing("unreached", "unproven", "unread", *(("unseen",) if over else ())):
+        if failing := self._holding.failing(
+            "unreached", "unproven", "unread", *(("unseen",) if over else ()), kind="unreachable"
+        ):
             return failing
         words = ""
         if verdict.word == "inconclusive":

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 from textual.content import Content
 
+from actions.journal.steering import no_way_on, possible_orders
 from actions.judging.stages import is_shift
 from actions.judging.words import measured
 from actions.kinds import kind_of
@@ -120,7 +121,11 @@ def hold_rows(action: Action, of: Symbols) -> list[Row]:
         left_s = (hold.until - now()).total_seconds()
         left = f"goes back by itself in {took(left_s)}" if left_s > 0 else "goes back now"
     words = f"held {ago((now() - hold.since).total_seconds())}: {hold.why}"
-    ways = "x i accepts the missing evidence, x g skips this wait, b rolls back"
+    possible = possible_orders(action, orphaned=False)
+    onward = (("accept", "x i accepts the missing evidence"), ("promote", "x g skips this wait"))
+    ways = ", ".join([*(words for word, words in onward if not possible[word]), "b rolls back"])
+    if no_way_on(action) and action.error is not None:
+        ways = action.error.fix or ways
     if is_orphaned(action):
         late_s = 0.0 if hold.until is None else (now() - hold.until).total_seconds()
         left = f"nobody runs it: it should have gone back {ago(late_s)} ago" if late_s > 0 else "nobody runs it"

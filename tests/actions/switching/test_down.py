@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator
+from datetime import UTC
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from actions import targets
 from actions.endings import Failed
+from actions.journal.steering import possible_orders
 from actions.models import Action, Refused
 from actions.outcome import exit_code
 from actions.switching import looks, way_back
@@ -20,6 +22,7 @@ from actions.switching.looks import Looks, Sample, Seen
 from actions.switching.proof import Proof
 from actions.switching.silence import silent
 from actions.tally import Tally
+from actions.waiting import waits
 from backends.deployments.common import ProbeResult
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
@@ -168,6 +171,45 @@ async def test_a_load_balancer_that_is_away_is_told_and_nothing_is_moved(house: 
     assert (service.weights(), exit_code(held)) == (GREEN, 8)
     await service.start("router")
     assert (await house.stands(action, "running")).hold is None
+
+
+async def test_an_order_that_can_not_be_carried_out_is_none_when_it_could(house: House, service: TwoColors) -> None:
+    """Nothing works: neither is offered what goes past that, nor does it wait for a side that comes back."""
+    action = await in_phase(house, service, "bake")
+    await service.stop("blue")
+    await service.stop("green")
+    held = await house.stands(action, "paused")
+    possible = possible_orders(held, orphaned=False)
+    assert ("mended first" in possible["promote"], "mended first" in possible["accept"]) == (True, True)
+    health, words = waits(held, UTC)
+    assert (health, "accept" in words, "make BLUE healthy, then teal deploy rollback" in words) == (
+        "critical", False, True,
+    )  # fmt: skip
+    for word in ("promote", "accept"):
+        ordered = replace(ANALYTICS_FLIP, ref=str(held.id), order=word)
+        (block,) = [found for found in (await house.gate.plan(ordered)).findings if found.level == "block"]
+        assert block.fix.startswith("make GREEN healthy, it goes on by itself then")
+        await house.journal.enqueue(str(held.id), word, house.gate.actor, "as if it had come a moment earlier")
+        while not any(
+            f"{word} not carried out" in told.event.detail for told in await house.journal.history(str(action.id))
+        ):
+            await asyncio.sleep(0.05)
+    await service.start("green")
+    assert (await house.stands(action, "running")).hold is None
+    await asyncio.sleep(0.5)
+    assert (await house.gate.action(str(action.id))).phase == "bake"
+
+
+async def test_an_order_to_go_on_is_of_its_stage_alone(house: House, service: TwoColors) -> None:
+    """It came when that was over, and the next one had not begun."""
+    action = await in_phase(house, service, "verify[50]")
+    await house.journal.enqueue(str(action.id), "promote", house.gate.actor, "")
+    while await house.journal.waiting(str(action.id)):
+        await asyncio.sleep(0.05)
+    service.router_frozen = None
+    await house.reaches(action, "analyse[50]")
+    await asyncio.sleep(0.5)
+    assert (await house.gate.action(str(action.id))).phase == "analyse[50]"
 
 
 async def test_users_refused_by_a_load_balancer_that_is_dead_are_counted(
