@@ -89,8 +89,7 @@ class Following:
         ways = f"{error.fix}; " if error.fix else ""
         ways += "it goes on as soon as it can be read"
         back = f", or {command('deploy rollback', work.plan.service)}" if forward else ""
-        kind = "unreachable" if forward else "held"
-        await self._show(ActionError(kind=kind, message=f"held: {words}", fix=f"{ways}{back}"), forward)
+        await self._show(ActionError(kind="held", message=f"held: {words}", fix=f"{ways}{back}"), forward)
 
     async def _read(self, forward: bool) -> None:
         """It can be."""
