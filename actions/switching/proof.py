@@ -17,7 +17,7 @@ from actions.work import Work
 from backends.deployments.common import ProbeResult
 from backends.errors import BackendError
 from backends.models import ColorState
-from backends.ports import SwitchState, failure_counts
+from backends.ports import SwitchState, failure_counts, refused_count
 from backends.together import together
 
 PROBES_AT_ONCE = 5
@@ -167,6 +167,13 @@ class Proof:
         except BackendError:
             return {}
 
+    async def refused(self) -> int | None:
+        """Errors that the load balancer answered itself, for no side; None where nobody counts them."""
+        try:
+            return await refused_count(self._adapter)
+        except BackendError:
+            return None
+
 
 class Share:
     """Whether the share of a side that is seen fits the one that was planned, within 3 sigma over 200 requests or more:
@@ -179,8 +186,8 @@ class Share:
         self._counted: tuple[int, int] | None = None
 
     def count(self, taken: dict[str, int]) -> None:
-        """What each side has taken since the write."""
-        if set(self._weights) <= set(taken) and all(number >= 0 for number in taken.values()):
+        """What each side has taken since the write; of one that has counted none it is not known that it counts."""
+        if set(self._weights) <= set(taken) and all(taken[color] > 0 for color in self._weights):
             self._counted = taken[self._color], sum(taken[color] for color in self._weights)
 
     def fits(self) -> bool:

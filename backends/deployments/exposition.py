@@ -25,11 +25,14 @@ class Traffic(Struct, frozen=True):
 
 
 class _Read(Struct, frozen=True):
+    """`counts`: it has the series; `known`: or is Prometheus text, where a series that is absent is 0."""
+
     at: float
     requests: float
     errors: float
     buckets: dict[float, float]
     counts: bool = True
+    known: bool = True
 
 
 class Exposition:
@@ -52,14 +55,15 @@ class Exposition:
         return Traffic(pending=now.counts) if before is None else _between(before, now)
 
     async def requests(self) -> int | None:
-        """All that were counted; None where it can not be read or counts none."""
+        """All that were counted: 0 where the page has no such series yet, as of a process that nobody has asked for
+        anything; None where it can not be read."""
         now = await self._read()
-        return int(now.requests) if now is not None and now.counts else None
+        return int(now.requests) if now is not None and now.known else None
 
     async def failures(self) -> int | None:
         """Those of them that were answered with an error."""
         now = await self._read()
-        return int(now.errors) if now is not None and now.counts else None
+        return int(now.errors) if now is not None and now.known else None
 
     async def _read(self) -> _Read | None:
         try:
@@ -93,7 +97,8 @@ def _parse(text: str, at: float, color: str) -> _Read:
                 buckets[limit] = buckets.get(limit, 0.0) + value
         except (ValueError, KeyError):
             continue
-    return _Read(at, requests, errors, buckets, counts)
+    known = counts or all(line.startswith("#") or _SAMPLE.match(line) for line in text.splitlines() if line.strip())
+    return _Read(at, requests, errors, buckets, counts, known)
 
 
 def _between(before: _Read, now: _Read) -> Traffic:

@@ -19,6 +19,7 @@ from backends.ports.deployments import (
     SwitchState,
     conditions_of,
     failure_counts,
+    refused_count,
     retire_findings,
     retire_lines,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "costs",
     "failure_counts",
     "is_controller",
+    "refused_count",
     "retire_findings",
     "retire_lines",
 ]

@@ -213,6 +213,13 @@ async def failure_counts(switch: Switch) -> dict[str, int]:
     return {} if count is None else await count()
 
 
+async def refused_count(switch: Switch) -> int | None:
+    """Requests that its load balancer answered itself with an error, for no side (`refused_count()`): those that a side
+    which is down never saw. None of a switch that counts none."""
+    count: Callable[[], Awaitable[int | None]] | None = getattr(switch, "refused_count", None)
+    return None if count is None else await count()
+
+
 async def conditions_of(adapter: object) -> tuple[RunCondition, ...] | None:
     """What else decides how the sides run (`conditions()`), of a switch or a controller that can tell; else None. It
     costs requests of its own: asked when somebody looks at this one service."""

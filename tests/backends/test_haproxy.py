@@ -85,6 +85,16 @@ async def test_the_counters_are_those_of_the_backend_where_a_frontend_has_its_na
     assert "haproxy-algorithm" not in {finding.code for finding in said}
 
 
+async def test_what_haproxy_answered_itself_is_no_server_s(answers: Answers) -> None:
+    """As HAProxy 2.6 counts: two were not connected, and 23 more found every server down."""
+    stat = STAT.replace("blue-1,9,UP,L7OK,0,8,0,0,1,0,0,0,", "blue-1,11,DOWN,L4CON,0,8,0,0,1,0,2,0,")
+    stat = stat.replace("BACKEND,9,UP,,0,8,0,0,1,0,0,0,", "BACKEND,34,DOWN,,0,8,0,0,26,0,25,0,")
+    adapter = answers({"show stat": stat})
+    assert await adapter.request_counts() == {"blue": 11, "green": 0}
+    assert await adapter.failure_counts() == {"blue": 3, "green": 0}
+    assert await adapter.refused_count() == 23
+
+
 async def test_what_is_good_is_read(answers: Answers) -> None:
     adapter = answers({})
     assert (await adapter.observe()).weights == {"blue": 100, "green": 0}

@@ -56,6 +56,10 @@ class Reading(Struct, frozen=True):
                 found[color] = found[color] + counters if color in found else counters
         return found
 
+    def refused(self) -> int:
+        """Errors that HAProxy answered itself, over all nodes."""
+        return sum(state.refused for state in self.states)
+
 
 UNSEEN = "nobody saw `persist` end after the last write"
 

@@ -94,6 +94,7 @@ class Counters(Struct, frozen=True):
 class NodeState(Struct, frozen=True, kw_only=True):
     """One node, read at once. `mark` is None where there is none, and `odd_mark` is one that can not be read,
     `odd_owner` what is beside one.
+    `refused`: errors that HAProxy answered itself, for no server, since it began to count.
     `process` changes with every reload, `started` is the second of the last one, 0 where it is not known."""
 
     node: str
@@ -105,6 +106,7 @@ class NodeState(Struct, frozen=True, kw_only=True):
     process: str
     started: int
     counters: dict[str, Counters]
+    refused: int = 0
     odd_mark: str = ""
     odd_owner: str = ""
 
@@ -191,6 +193,7 @@ async def read_node(node: Node, backend: str, servers: dict[str, tuple[str, ...]
         process=f"{info['Pid']}/{info.get('Start_time_sec', '')}",
         started=number(node, info, "Start_time_sec"),
         counters=_counters(node, stat, color_of),
+        refused=_refused(node, stat),
         odd_mark=clean(found_mark[1], 200) if found_mark and mark is None else "",
         odd_owner=clean(owner[1], 200) if owner and mark and not mark.owns(owner[1]) else "",
     )
@@ -270,7 +273,24 @@ def _counters(node: Node, stat: list[dict[str, str]], color_of: dict[str, str]) 
         failed = sum(number(node, row, name) for name in ("hrsp_5xx", "econ", "eresp"))
         answered = sum(number(node, row, f"hrsp_{kind}") for kind in ("1xx", "2xx", "3xx", "4xx", "5xx", "other"))
         http = row.get("mode") == "http"
-        requests = answered if http else number(node, row, "stot")
-        time = float(number(node, row, "rtime")) if http and requests else None
+        # What came to no response is in no hrsp of its server: a request that failed, all the same.
+        requests = answered + _without_answer(node, row) if http else number(node, row, "stot")
+        time = float(number(node, row, "rtime")) if http and answered else None
         found[color] = found.get(color, Counters()) + Counters(requests, failed, time)
     return found
+
+
+def _without_answer(node: Node, row: dict[str, str]) -> int:
+    return number(node, row, "econ") + number(node, row, "eresp")
+
+
+def _refused(node: Node, stat: list[dict[str, str]]) -> int:
+    """What the backend counts and no server does: with every server down, its clients get a 503 that is nobody's."""
+    whole = next((row for row in stat if row["svname"] == "BACKEND"), None)
+    if whole is None:
+        return 0
+    servers = [row for row in stat if row is not whole]
+    if whole.get("mode") != "http":
+        return max(0, number(node, whole, "econ") - sum(number(node, row, "econ") for row in servers))
+    theirs = sum(number(node, row, "hrsp_5xx") + _without_answer(node, row) for row in servers)
+    return max(0, number(node, whole, "hrsp_5xx") - theirs)

@@ -184,6 +184,10 @@ class HaproxySwitch:
         """Errors by color: responses of 5xx, and requests that came to none. Raises BackendError."""
         return {color: counters.errors for color, counters in (await self._read()).whole().counts().items()}
 
+    async def refused_count(self) -> int:
+        """Errors that HAProxy answered itself, for no server, over all nodes. Raises BackendError."""
+        return (await self._read()).whole().refused()
+
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """The level of each socket, who is up and in rotation, and whether a reload forgets it.
 

@@ -39,7 +39,7 @@ def test_each_share_with_its_time_and_the_requests_that_the_side_took() -> None:
     had = "GREEN had 10 % of the traffic for 1m, 25 % for 40s"
     assert impact_words(history, "green", {}) == had
     assert impact_words(history, "green", {"green": 31, "blue": 5000}) == f"{had}: 1 request"
-    assert impact_words(history, "green", {"green": 12}) == had, "it counts anew"
+    assert impact_words(history, "green", {"green": 12}) == f"{had}: 12 requests since its count began anew"
     assert impact_words(history[:1], "green", {"green": 31}) == ""
     assert impact_words([moved(3, "shift", 100)], "green", {}) == "GREEN had all traffic for 3s"
 
@@ -65,6 +65,46 @@ def test_how_many_of_them_failed_and_how_many_may_be_its_own() -> None:
     assert words(40, {"green": 30}) == f"{had}: 10 requests, 10 of them failed{among}"
     assert words(39, {"green": 5}) == f"{had}: 9 requests, 1 of them failed", "it counts fewer than we sent"
     assert words(140, {}) == f"{had}: 110 requests{among}"
+
+
+@pytest.mark.parametrize(
+    ("share", "refused", "words"),
+    [
+        (100, 60, "GREEN had all traffic for 12s: 186 requests, 52 of them failed"),
+        (100, 37, "GREEN had all traffic for 12s: 163 requests, 29 of them failed"),
+        (100, None, "GREEN had all traffic for 12s: 163 requests, 29 of them failed; nobody counts those"),
+        (10, 60, "GREEN had 10 % of the traffic for 12s: 163 requests, 29 of them failed; the load balancer answered "
+                 "23 more requests itself"),
+    ],
+)  # fmt: skip
+def test_what_the_load_balancer_answered_itself_is_of_the_side_that_had_all_traffic(
+    share: int, refused: int | None, words: str
+) -> None:
+    """A server that is down is asked no more: its users are counted by the backend alone."""
+    before = {"requests": {"green": 100}, "failures": {"green": 1}, "refused": 37}
+    history = [told(13, "shift", kind="progress", data=before), moved(13, "shift", share), moved(1, "shift-back", 0)]
+
+    def own(color: str, since: Any, until: Any) -> Own:
+        return Own(unnamed=2)
+
+    found = impact_words(history, "green", {"green": 263}, own, {"green": 30}, refused, uncounted=refused is None)
+    assert found.startswith(words)
+    assert ("load balancer" in found) == ("load balancer" in words or refused is None)
+
+
+async def test_a_side_that_had_counted_nothing_yet_has_had_all_that_it_counts_now(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    """A fresh process: its page answers, and has no such series before its first request."""
+    pages = {color: service.url(color, "/metrics") for color in ("blue", "green")}
+    service.faults["green"].body = b"# HELP process_start_time_seconds When it was started.\n"
+    async with House(tmp_path / "state", service, exposition=pages) as house:
+        switch = (await house.targets.switch("analytics")).adapter
+        assert (await switch.request_counts())["green"] == 0
+        service.faults["green"].body = b'http_requests_total{status="200"} 40\nhttp_requests_total{status="500"} 2\n'
+        assert (await switch.request_counts())["green"] == 42
+        service.faults["green"].body = b"<html>nobody here counts</html>"
+        assert "green" not in await switch.request_counts()
 
 
 async def test_users_are_counted_from_before_the_first_traffic_until_the_way_back_is_proven(
