@@ -13,7 +13,7 @@ from actions.journal.steering import no_way_on, possible_orders
 from actions.judging.stages import is_shift
 from actions.judging.words import measured
 from actions.kinds import kind_of
-from actions.models import Action, GateView, Step
+from actions.models import Action, GateView, OrderWord, Step
 from actions.telling import STOPPED_WORDS
 from backends.models import Deployment
 from console.ports.store import Snapshot, Store
@@ -122,8 +122,8 @@ def hold_rows(action: Action, of: Symbols) -> list[Row]:
         left = f"goes back by itself in {took(left_s)}" if left_s > 0 else "goes back now"
     words = f"held {ago((now() - hold.since).total_seconds())}: {hold.why}"
     possible = possible_orders(action, orphaned=False)
-    onward = (("accept", "x i accepts the missing evidence"), ("promote", "x g skips this wait"))
-    ways = ", ".join([*(words for word, words in onward if not possible[word]), "b rolls back"])
+    onward: dict[OrderWord, str] = {"accept": "x i accepts the missing evidence", "promote": "x g skips this wait"}
+    ways = ", ".join([*(words for word, words in onward.items() if not possible[word]), "b rolls back"])
     if no_way_on(action) and action.error is not None:
         ways = action.error.fix or ways
     if is_orphaned(action):
