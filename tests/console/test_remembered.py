@@ -49,11 +49,12 @@ def test_a12_a13_what_began_and_ended_is_kept_and_t0_is_of_the_newest_incident(t
     well_again(teal)
     teal.run("check", "--record")
     found = told(teal)
-    for words in ("transactions scored 0.70", "production_data_pipeline bad data", "DataQualityDegradation firing"):
+    alert = "DataQualityDegradation transactions"
+    for words in ("transactions scored 0.70", "production_data_pipeline bad data", f"{alert} firing"):
         began = of(found, words)
         assert (began["health"], began["going_on"]) == ("critical", False)
     assert of(found, "transactions scored 0.70")["t0"]
-    for words in ("transactions is well again", "production_data_pipeline is well", "DataQualityDegradation transact"):
+    for words in ("transactions is well again", "production_data_pipeline is well", f"{alert} stopped firing"):
         assert of(found, words)["health"] == "ok"
     report = teal.run("report").stdout
     assert "transactions scored 0.70" in report.partition("## Timeline")[0].partition("T0: ")[2]
