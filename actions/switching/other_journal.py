@@ -38,7 +38,7 @@ async def other_journal(journal: Journal, context: str, state: SwitchState, *, f
     what = f"traffic is split since {theirs}" if state.ended else f"{theirs} has not said that it is over"
     if state.ended and state.live == "unknown":
         what = f"what is live is unknown since {theirs}"
-    text = f"{what}: {action} of {whose} wrote the switch last"
+    text = f"{what}: action {action} of {whose} wrote the switch last"
     if by_hand:
         text += f"; it was changed by hand since: {by_hand}"
     return [

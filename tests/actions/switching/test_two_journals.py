@@ -226,9 +226,8 @@ async def test_an_action_of_another_journal_that_has_not_ended_is_not_well(
 
     service.write(live, stamp="X:shift", fence=9, journal="other")
     found = await shown()
-    assert (
-        "an action that this journal does not know has not said that it is over: X of journal other" in found.elsewhere
-    )
+    said = "an action that this journal does not know has not said that it is over: action X of journal other"
+    assert said in found.elsewhere
     assert (found.health, found.action) == ("warning", None)
     assert DEPLOYMENTS.reading.says(found).endswith(found.elsewhere)
     back = next(color for color in live if not live[color])
