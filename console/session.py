@@ -305,10 +305,12 @@ class Session:
 
     def _episode_file(self) -> EpisodeFile:
         from console.reading.episode_file import EpisodeFile
-        from console.reading.origins import origins
+        from console.reading.origins import kept_as, origins
 
         context = self._selection.context
-        return EpisodeFile(cache_dir() / context.name, partial(origins, context.entries, context.base_dir))
+        # Each sandbox is another one, at other ports: what the one before had is gone with it.
+        directory = self._files.directory if context.sandbox else cache_dir() / kept_as(context.name, context.path)
+        return EpisodeFile(directory, partial(origins, context.entries, context.base_dir))
 
     @cached_property
     def _files(self) -> SnapshotFiles:

@@ -154,7 +154,7 @@ def still() -> Iterator[Clock]:
         stack.enter_context(mock.patch.object(Stopwatch, "took", return_value=Took(TOOK_S, 0.0)))
         stack.enter_context(mock.patch("actions.who.login_name", return_value="alice"))
         stack.enter_context(mock.patch("actions.who.host_name", return_value="bastion-1"))
-        stack.enter_context(mock.patch.dict(os.environ, TEXTUAL_ANIMATIONS="none"))
+        stack.enter_context(mock.patch.dict(os.environ, TEXTUAL_ANIMATIONS="none", XDG_CACHE_HOME=str(PLACE)))
         for seconds in ("SAY_ON_FIRST_S", "SAY_ON_S"):  # who is on is said some time later
             stack.enter_context(mock.patch(f"console.app.{seconds}", 10 * WAIT_S))
         stack.enter_context(mock.patch("actions.ids.os", _IDS))

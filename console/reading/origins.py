@@ -21,6 +21,12 @@ _PLACES = frozenset({
 """Keys that say where something is; every other one says how it is asked, judged or shown."""
 
 
+def kept_as(context: str, config: Path) -> str:
+    """The name of what is kept of a context of that config file, however it is edited; two files that call a context
+    the same have nothing in common."""
+    return f"{context}-{_digest(str(config.absolute()))}"
+
+
 def origins(entries: Mapping[str, Sequence[Entry]], base_dir: Path) -> dict[str, str]:
     """By source (`alerts.am`), 16 hex digits of its type and of where it reads; `base_dir`: where its paths begin."""
     return {

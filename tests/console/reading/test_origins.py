@@ -9,7 +9,7 @@ from actions.journal.episodes import Episode
 from console import moment
 from console.config.load import load_config
 from console.reading.episode_file import EpisodeFile
-from console.reading.origins import origins
+from console.reading.origins import kept_as, origins
 from console.reading.told_episodes import of_episodes
 
 CONFIG = """[[contexts.prod.alerts]]
@@ -72,3 +72,9 @@ def test_an_edit_costs_only_what_is_read_elsewhere_since(
     assert all(event.kind == "unwatched" for event in told)
     edited.keep([seen("checks.web")], moment.utc_now())  # and nothing of the other is lost by that
     assert {each.source for each in file_of(tmp_path, CONFIG).read().episodes} == set(both)
+
+
+def test_two_config_files_that_call_a_context_the_same_have_nothing_in_common(tmp_path: Path) -> None:
+    first, second = (kept_as("prod", tmp_path / name) for name in ("a.toml", "b.toml"))
+    assert first != second
+    assert first == kept_as("prod", tmp_path / "a.toml")
