@@ -98,10 +98,13 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
         self._commands = commands_of(below)
         self._list = Listing(COMMANDS)
         self._list.opened = self._choose
+        self._narrowed_to = ""
+        hint = "what to do, or a name"
+        self._typed = TextLine(placeholder=hint, entered=self._enter, left=self.action_back)
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield TextLine(placeholder="what to do, or a name", entered=self._list.open_current, left=self.action_back)
+            yield self._typed
             yield self._list
 
     def on_mount(self) -> None:
@@ -111,8 +114,17 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self._list.set_filter(event.value)
-        typed = event.value.strip().casefold()
+        self._narrow()
+
+    def _enter(self) -> None:
+        if self._typed.value != self._narrowed_to:  # an Enter of the same read comes before its word was told
+            self._narrow()
+        self._list.open_current()
+
+    def _narrow(self) -> None:
+        self._narrowed_to = self._typed.value
+        self._list.set_filter(self._narrowed_to)
+        typed = self._narrowed_to.strip().casefold()
         called = (
             at for at, command in enumerate(self._list.items)
             if command.choice is None and command.words.casefold().startswith(typed)

@@ -153,7 +153,7 @@ async def test_who_asks_is_said_each_time(
     assert headers["authorization"] == "Basic b25jYWxsOnA6dw=="
     assert (headers["x-scope-orgid"], headers["x-api-key"]) == ("team-a", "key-1")
     assert "dedup=true" in path
-    assert "timeout=5s" in path
+    assert "timeout=60s" in path
 
 
 @pytest.mark.parametrize("how", ["instant", "range"])

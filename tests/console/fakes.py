@@ -35,6 +35,7 @@ from backends.models import (
 )
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
 from console.reading.comparison import Comparison
+from console.reading.due import Due
 from console.reading.release_options import ReleaseOptions
 
 NOW = datetime(2026, 8, 24, 13, 2, 40, tzinfo=UTC)
@@ -132,6 +133,7 @@ class FakeSession:
         self.open_ones: list[Action] = []
         self.linked_ones: list[Any] = []
         self.calls: list[tuple[str, Any]] = []
+        self.due = Due()
         self.armed = False
         self.logs = None
         self.since = timedelta(hours=1)

@@ -350,10 +350,10 @@ async def test_a_notice_of_the_config_comes_after_what_is_wrong() -> None:
         await pilot.pause(0.1)
         overview = app.screen
         assert isinstance(overview, Overview)
-        overview._edited = "config.toml"
-        overview._show_top()
-        assert "config.toml was edited" in overview.strip.text.split("   ")[-1]
-        assert len(overview.strip.text.split("   ")) > 1
+        overview.top.edited = "config.toml"
+        overview.top.show(overview.moment())
+        assert "config.toml was edited" in overview.top.strip.text.split("   ")[-1]
+        assert len(overview.top.strip.text.split("   ")) > 1
 
 
 async def test_what_stands_behind_esc_in_one_read_is_for_what_esc_led_to() -> None:
