@@ -27,7 +27,7 @@ async def goes_on(house: House, flip: Action) -> None:
     """To all traffic."""
     promote = replace(GRADUALLY, order="promote", ref=str(flip.id))
     await house.gate.submit(await house.gate.plan(promote), YES)
-    await house.reaches(flip, "bake")
+    await house.reaches(flip, "analyse[100]")
 
 
 @pytest.mark.parametrize("agreed", [False, True], ids=["by -y", "by the hash of its plan"])
