@@ -95,7 +95,7 @@ async def broken_journal(stage: Stage, chance: random.Random) -> Outcome:
     instant = 0 if lives else chance.randint(1, await stage.instants(request))
     await stage.cleared()
     began = time.monotonic()
-    with disk(stage.bench.directory / "disk") as (place, small):
+    with disk(stage.bench.directory) as (place, small):
         how = how if small else "locked"
         chaos = Chaos(stage.bench, place / "journal", cold=stage.mine.cold)
         env = {"XDG_RUNTIME_DIR": str(stage.bench.directory)}
@@ -186,8 +186,10 @@ BROKEN: dict[str, Callable[[Path], contextlib.AbstractContextManager[None]]] = {
 
 
 @contextlib.contextmanager
-def disk(place: Path) -> Iterator[tuple[Path, bool]]:
-    """A directory for a journal, and whether it is a file system that can be filled: where one may be mounted."""
+def disk(directory: Path) -> Iterator[tuple[Path, bool]]:
+    """A new directory for a journal, and whether it is a file system that can be filled: where one may be mounted. A
+    runner that outlives its round may write there again, so that no round takes the one of another."""
+    place = directory / f"disk-{time.monotonic_ns()}"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
     small = subprocess.run(mount, capture_output=True, check=False).returncode == 0
@@ -196,6 +198,3 @@ def disk(place: Path) -> Iterator[tuple[Path, bool]]:
     finally:
         if small:
             subprocess.run(["umount", "-l", str(place)], check=True)
-            place.rmdir()
-        else:
-            place.rename(place.with_name(f"disk-{time.monotonic_ns()}"))
