@@ -72,7 +72,10 @@ class WayBack:
     async def _with_impact(self, error: ActionError) -> ActionError:
         """With who was hit, once traffic is back: nothing waits for it."""
         counts, failures, refused = await together(self._proof.counts(), self._proof.failures(), self._proof.refused())
-        words = impact_words(self._work.history, self._work.plan.to, counts, self._work.seen.own, failures, refused)
+        words = impact_words(
+            self._work.history, self._work.plan.to, counts, self._work.seen.own, failures, refused,
+            uncounted=refused is None,
+        )  # fmt: skip
         return replace(error, message=f"{error.message}; {words}") if words else error
 
     async def _is_put_back(self, found: SwitchState, error: ActionError) -> bool:

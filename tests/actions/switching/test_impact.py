@@ -1,5 +1,6 @@
 """Who was hit by what went back is said with why it did."""
 
+import asyncio
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -90,6 +91,26 @@ def test_what_the_load_balancer_answered_itself_is_of_the_side_that_had_all_traf
     found = impact_words(history, "green", {"green": 263}, own, {"green": 30}, refused, uncounted=refused is None)
     assert found.startswith(words)
     assert ("load balancer" in found) == ("load balancer" in words or refused is None)
+
+
+async def test_a_way_back_says_that_nobody_counts_what_a_load_balancer_answers_itself(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/canary.md promises it of every switch but HAProxy, and no way back said it."""
+    monkeypatch.setattr(FileSwitch, "request_counts", _answering({"blue": 100, "green": 10}))
+    async with House(tmp_path / "state", service, bake="600s") as house:
+        opened = await in_phase(house, "bake", ANALYTICS_FLIP)
+        service.router_status = 502
+        before = len(service.requests)
+        async with asyncio.timeout(30):
+            while len(service.requests) < before + 2:
+                await asyncio.sleep(0.05)
+        service.router_status = 200
+        monkeypatch.setattr(FileSwitch, "request_counts", _answering({"blue": 100, "green": 30}))
+        service.faults["green"].status = 503
+        ended = await house.ended(opened)
+        assert ended.error is not None
+        assert "; nobody counts those that the load balancer answered itself, with an error" in ended.error.message
 
 
 async def test_a_side_that_had_counted_nothing_yet_has_had_all_that_it_counts_now(
