@@ -34,7 +34,8 @@ class EpisodeFile:
     def read(self) -> Book:
         """All of them, oldest first, and beside them those of other backends, by their old names; none where there is
         no file that this version can read."""
-        return self._split(self._rows())
+        own, strange = _parted(self._rows(), self._origins())
+        return Book(episodes=[row.episode for row in own], elsewhere=[row.episode for row in strange])
 
     def keep(self, news: Sequence[Episode], now: datetime) -> None:
         """Add what began and what ended; a disk that is full or read-only costs the memory, nothing else."""
@@ -48,26 +49,26 @@ class EpisodeFile:
                 os.close(lock)
 
     def _write(self, news: Sequence[Episode], now: datetime) -> None:
-        rows, origins = self._rows(), self._origins()
-        own = bounded(remembered(self._split(rows).episodes, news), now, MOST)
-        strange = [row for row in rows if not self._is_own(row, origins)]
-        kept = set(bounded([row.episode for row in strange], now, MOST))
-        told = [_Row(origins.get(episode.source, ""), episode) for episode in own]
-        temporary = self._path.with_suffix(f".{os.getpid()}")
-        write_plain(temporary, msgspec.msgpack.encode([*told, *(row for row in strange if row.episode in kept)]))
-        temporary.replace(self._path)
-
-    def _split(self, rows: Sequence[_Row]) -> Book:
         origins = self._origins()
-        own = [row.episode for row in rows if self._is_own(row, origins)]
-        return Book(episodes=own, elsewhere=[row.episode for row in rows if not self._is_own(row, origins)])
-
-    @staticmethod
-    def _is_own(row: _Row, origins: Mapping[str, str]) -> bool:
-        return origins.get(row.episode.source, "") == row.origin != ""
+        own, strange = _parted(self._rows(), origins)
+        told = bounded(remembered([row.episode for row in own], news), now, MOST)
+        kept = set(bounded([row.episode for row in strange], now, MOST))
+        rows = [_Row(origins.get(episode.source, ""), episode) for episode in told]
+        temporary = self._path.with_suffix(f".{os.getpid()}")
+        write_plain(temporary, msgspec.msgpack.encode([*rows, *(row for row in strange if row.episode in kept)]))
+        temporary.replace(self._path)
 
     def _rows(self) -> list[_Row]:
         try:
             return msgspec.msgpack.decode(read_regular(self._path), type=list[_Row])
         except (OSError, msgspec.MsgspecError):
             return []
+
+
+def _parted(rows: Sequence[_Row], origins: Mapping[str, str]) -> tuple[list[_Row], list[_Row]]:
+    """Those of the backends that are read now, and all others."""
+    own: list[_Row] = []
+    strange: list[_Row] = []
+    for row in rows:
+        (own if origins.get(row.episode.source, "") == row.origin != "" else strange).append(row)
+    return own, strange
