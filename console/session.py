@@ -349,7 +349,7 @@ class Session:
                 interval_s=self._config.paced(reading.interval_s),
                 deadline_s=DEADLINE_S,
                 keep=lambda snapshot: self._files.save(snapshot),
-                unjudged=reading.open_question,
+                more_looks=reading.more_looks,
             )
             for entry in self._selection.context.entries[panel]
         ]

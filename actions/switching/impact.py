@@ -1,6 +1,6 @@
 """Who was hit by what went back: the shares of the traffic that the side had, for how long, and what it took."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,27 +8,24 @@ from actions.ids import now, time_of
 from actions.journal.rows import StoredEvent
 from actions.judging.stages import moves
 from actions.tally import OwnOf, no_own
+from backends.ports import RequestCounts
 from backends.settings import Duration
 from backends.text import counted
 
 COUNTED, FAILED, REFUSED = "requests", "failures", "refused"
 
 
-def impact_words(
-    history: Sequence[StoredEvent],
-    color: str,
-    counts: Mapping[str, int],
-    own: OwnOf = no_own,
-    failures: Mapping[str, int] | None = None,
-    refused: int | None = None,
-    *,
-    uncounted: bool = False,
-) -> str:
+def counted_data(counts: RequestCounts) -> dict[str, Any]:
+    """What was counted before traffic moves, as the journal keeps it; nothing where no side counts."""
+    told = {COUNTED: counts.requests, FAILED: counts.failures or None, REFUSED: counts.refused}
+    return {name: known for name, known in told.items() if known is not None} if counts.requests else {}
+
+
+def impact_words(history: Sequence[StoredEvent], color: str, counts: RequestCounts, own: OwnOf = no_own) -> str:
     """`GREEN had 10 % of the traffic for 60s, 25 % for 41s: 1204 requests, 31 of them failed`; empty where it
-    had none. `counts` are the requests that each side has taken by now, `failures` those of them that failed, held
-    against what `history` says it had before its traffic began; one that is smaller now has begun anew. `refused`: the
-    errors by now that the load balancer answered itself: of the side's users where that had all traffic, else of
-    nobody knows whose, and said so; where they are `uncounted` and there were any, that is said. Whether a side counts
+    had none. `counts` are those of now, held against what `history` says before its traffic began; one that is smaller
+    now has begun anew. What the load balancer answered itself is of the side's users where that had all traffic, else
+    of nobody knows whose, and said so; where nobody counts that and there was any, that is said. Whether a side counts
     those of the action itself nobody knows: how many they are is said."""
     spans = _spans(history, color)
     if not spans:
@@ -40,20 +37,20 @@ def impact_words(
         had.append(f"{share} %{of} for {lasted}" if share < 100 else f"all traffic for {lasted}")
     had_words = f"{color.upper()} had {', '.join(had)}"
     begun = _begun(history, color)
-    if begun is None or color not in counts:
+    if begun is None or color not in counts.requests:
         return had_words
     at, before = begun
-    anew = counts[color] < before[COUNTED][color]
-    taken = _since(before[COUNTED].get(color), counts.get(color), anew=anew) or 0
-    failed = _since(before.get(FAILED, {}).get(color), (failures or {}).get(color), anew=anew)
-    itself = _since(before.get(REFUSED), refused, anew=False)
+    anew = counts.requests[color] < before[COUNTED][color]
+    taken = _since(before[COUNTED].get(color), counts.requests.get(color), anew=anew) or 0
+    failed = _since(before.get(FAILED, {}).get(color), counts.failures.get(color), anew=anew)
+    itself = _since(before.get(REFUSED), counts.refused, anew=False)
     if itself and all(share == 100 for share, _ in spans):
         taken, failed, itself = taken + itself, (failed or 0) + itself, 0
     mine = own(color, at, now())
     besides = ""
     if itself:
         besides = f"; the load balancer answered {counted(itself, 'more request')} itself, with an error"
-    elif uncounted and mine.unnamed:
+    elif counts.refused is None and mine.unnamed:
         besides = "; nobody counts those that the load balancer answered itself, with an error"
     if taken <= 0:
         return f"{had_words}{besides}"

@@ -24,7 +24,7 @@ from actions.switching.commands import Commands
 from actions.switching.conditions import must_be_met
 from actions.switching.deploying import Deploying
 from actions.switching.holding import HOLD_S
-from actions.switching.impact import COUNTED, FAILED, REFUSED
+from actions.switching.impact import counted_data
 from actions.switching.outside import ExternalEdits
 from actions.switching.probing import Prober
 from actions.switching.proof import Proof
@@ -41,7 +41,6 @@ from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Finding
 from backends.ports import SwitchState
-from backends.together import together
 
 PREFLIGHT_S = 60.0
 HEALTH_S = 60.0
@@ -307,10 +306,7 @@ class Switching:
         """What each side has taken before it gets any of the traffic: from there on it is users who are hit."""
         if not self._kind.forward or self._traffic.tried:
             return
-        counts, failures, refused = await together(self._proof.counts(), self._proof.failures(), self._proof.refused())
-        if counts:
-            told = {FAILED: failures or None, REFUSED: refused}
-            data = {COUNTED: counts, **{name: known for name, known in told.items() if known is not None}}
+        if data := counted_data(await self._proof.counts()):
             await self._work.progress(step, "", data=data)
 
     async def _shifted(self, step: str, weights: dict[str, int], prober: Prober) -> None:

@@ -17,7 +17,7 @@ from actions.work import Work
 from backends.deployments.common import ProbeResult
 from backends.errors import BackendError
 from backends.models import ColorState
-from backends.ports import SwitchState, failure_counts, refused_count
+from backends.ports import RequestCounts, SwitchState
 from backends.together import together
 
 PROBES_AT_ONCE = 5
@@ -153,26 +153,12 @@ class Proof:
             return ""
         return f"endpoints say {layer.value}: {layer.detail}"
 
-    async def counts(self) -> dict[str, int]:
-        """Requests that each side has taken, as the sides say; none where nobody does."""
+    async def counts(self) -> RequestCounts:
+        """What is counted of requests, by one look; nothing where nobody can look."""
         try:
             return await self._adapter.request_counts()
         except BackendError:
-            return {}
-
-    async def failures(self) -> dict[str, int]:
-        """Those of them that failed; none where nobody counts them."""
-        try:
-            return await failure_counts(self._adapter)
-        except BackendError:
-            return {}
-
-    async def refused(self) -> int | None:
-        """Errors that the load balancer answered itself, for no side; None where nobody counts them."""
-        try:
-            return await refused_count(self._adapter)
-        except BackendError:
-            return None
+            return RequestCounts()
 
 
 class Share:

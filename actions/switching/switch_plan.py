@@ -218,8 +218,8 @@ async def live_is_bad(target: SwitchTarget, state: SwitchState) -> Finding | Non
         if side is not None and side.rates_pending:
             await asyncio.sleep(RATE_S)
             side = (await target.adapter.deployment()).colors.get(state.live)
-        if side is not None and side.failing:
-            text = f"{state.live.upper()}, which has all traffic, fails {side.error_pct:.3g} % of its requests"
+        if side is not None and side.beyond:
+            text = f"{state.live.upper()}, which has all traffic: {side.errors}"
             return Finding(level="warning", code=LIVE_DOWN, text=text)
     return None
 

@@ -57,7 +57,7 @@ class Verifying:
         work = self._work
         left_s = await work.begin(self._step, lasts_s=self._at_most_s)
         self._until = time.monotonic() + left_s
-        self._before = await self._proof.counts()
+        self._before = (await self._proof.counts()).requests
         work.all_there = self._is_last and not self._forward
         guards: list[Guard] = [self._tell(), *([self._looks.run()] if self._forward else [])]
         kind = "verify_failed"
@@ -114,7 +114,7 @@ class Verifying:
         if self._share is None:
             return await self._prober.proven(self._color, max(0.0, self._until - time.monotonic()))
         while True:
-            taken = await self._proof.counts()
+            taken = (await self._proof.counts()).requests
             self._share.count({color: now - self._before.get(color, 0) for color, now in taken.items()})
             left_s = self._until - time.monotonic()
             if self._share.fits() or left_s <= 0:

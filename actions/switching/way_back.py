@@ -19,7 +19,6 @@ from actions.targets import SwitchTarget
 from actions.work import Ordered, Work
 from backends.command_line import command
 from backends.ports import SwitchState
-from backends.together import together
 
 HEALTHY_AGAIN_S = 600.0
 LOOK_S = 1.0
@@ -71,11 +70,8 @@ class WayBack:
 
     async def _with_impact(self, error: ActionError) -> ActionError:
         """With who was hit, once traffic is back: nothing waits for it."""
-        counts, failures, refused = await together(self._proof.counts(), self._proof.failures(), self._proof.refused())
-        words = impact_words(
-            self._work.history, self._work.plan.to, counts, self._work.seen.own, failures, refused,
-            uncounted=refused is None,
-        )  # fmt: skip
+        counts = await self._proof.counts()
+        words = impact_words(self._work.history, self._work.plan.to, counts, self._work.seen.own)
         return replace(error, message=f"{error.message}; {words}") if words else error
 
     async def _is_put_back(self, found: SwitchState, error: ActionError) -> bool:

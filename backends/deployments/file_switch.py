@@ -42,7 +42,7 @@ from backends.errors import BackendError
 from backends.literals import shown_command
 from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.paths import path_of
-from backends.ports import Deployer, SwitchState
+from backends.ports import Deployer, RequestCounts, SwitchState
 from backends.registry import AdapterContext
 from backends.text import first_line
 
@@ -142,13 +142,9 @@ class FileSwitch:
         """The sides that the file sends traffic to, each asked at its own health URL."""
         return await self._sides.endpoints(await self._control())
 
-    async def request_counts(self) -> dict[str, int]:
+    async def request_counts(self) -> RequestCounts:
         """As the sides' own expositions count them: the file takes no requests."""
         return await self._sides.request_counts()
-
-    async def failure_counts(self) -> dict[str, int]:
-        """Those of them that were answered with an error."""
-        return await self._sides.failure_counts()
 
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """Rights: a file is replaced, so its directory must be writable; ARMED; else what `validate` says of it now.

@@ -9,7 +9,7 @@ from backends.deployments.common import HEALTH_TIMEOUT_S, DeploymentConfig, colo
 from backends.deployments.exposition import Exposition
 from backends.http import Http
 from backends.models import ColorState, Deployment, Truth, TruthLayer
-from backends.ports import ProbeTarget, SwitchState
+from backends.ports import ProbeTarget, RequestCounts, SwitchState
 from backends.together import together
 
 
@@ -44,16 +44,14 @@ class UrlSides:
         sides = await together(*(self.health(color) for color in self._colors))
         return endpoints_of(control, dict(zip(self._colors, sides, strict=True)), datetime.now(UTC))
 
-    async def request_counts(self) -> dict[str, int]:
-        """By color, of those that have an exposition which answers and counts."""
-        return self._known(await together(*(exposition.requests() for exposition in self._expositions.values())))
-
-    async def failure_counts(self) -> dict[str, int]:
-        """Those of them that were answered with an error."""
-        return self._known(await together(*(exposition.failures() for exposition in self._expositions.values())))
-
-    def _known(self, counts: list[int | None]) -> dict[str, int]:
-        return {color: count for color, count in zip(self._expositions, counts, strict=True) if count is not None}
+    async def request_counts(self) -> RequestCounts:
+        """By color, of those that have an exposition which answers and counts. Never raises."""
+        found = await together(*(exposition.counted() for exposition in self._expositions.values()))
+        known = {color: count for color, count in zip(self._expositions, found, strict=True) if count is not None}
+        return RequestCounts(
+            requests={color: taken for color, (taken, _) in known.items()},
+            failures={color: failed for color, (_, failed) in known.items()},
+        )
 
     async def deployment(self, name: str, control: SwitchState) -> Deployment:
         """All layers side by side. Never raises."""
@@ -106,9 +104,7 @@ class UrlSides:
             side = await self.health(color)
         else:
             side, seen = await together(self.health(color), exposition.traffic())
-            side = replace(
-                side, rps=seen.rps, error_pct=seen.error_pct, p95_ms=seen.p95_ms, rates_pending=seen.pending
-            )  # fmt: skip
+            side = seen.of(side)
         return replace(side, weight_pct=float(control.weights[color])) if color in control.weights else side
 
 

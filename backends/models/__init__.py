@@ -15,6 +15,7 @@ from backends.models.controllers import (
     Revision,
 )
 from backends.models.deployments import (
+    ENOUGH_REQUESTS,
     ColorState,
     Deployment,
     Finding,
@@ -36,6 +37,7 @@ from backends.models.timeline import TimelineEvent
 
 __all__ = [
     "CONTROLLER_SIDES",
+    "ENOUGH_REQUESTS",
     "Acknowledgement",
     "Alert",
     "AlertState",

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 from backends.models.controllers import ControllerView
 from backends.models.health import Health
+from backends.text import counted
 
 FindingLevel = Literal["block", "warning", "ok"]
 
@@ -29,11 +30,15 @@ class Finding(Struct, frozen=True, kw_only=True):
 FAILING_PCT = 5.0
 """Of the requests of a side, from where it is told as failing: the limit of the metric gate `error-rate`."""
 
+ENOUGH_REQUESTS = 20
+"""Of so many on, a single one that failed is not beyond it; of fewer nobody can tell."""
+
 
 class ColorState(Struct, frozen=True, kw_only=True):
-    """One side of a deployment. `healthy` is null where nobody could look; `weight_pct` is 0..100; `p95_ms` is that of
-    its requests, null where nobody tells of them: the time of a health request is none. `rates_pending`: its requests
-    are counted, and this is the first look at that count: how many fail is known with the next one.
+    """One side of a deployment. `healthy` is null where nobody could look; `weight_pct` is 0..100. `requests` are the
+    newest that were looked at, `failed` those of them that failed, `error_pct` their share, `p95_ms` that of them; each
+    null where nobody tells of it: the time of a health request is none. `rates_pending`: its requests are counted, and
+    this is the first look at that count: how many fail is known with the next one.
     """
 
     version: str | None = None
@@ -43,6 +48,8 @@ class ColorState(Struct, frozen=True, kw_only=True):
     healthy: bool | None = None
     detail: str = ""
     rps: float | None = None
+    requests: int | None = None
+    failed: int | None = None
     error_pct: float | None = None
     p95_ms: float | None = None
     rates_pending: bool = False
@@ -53,9 +60,31 @@ class ColorState(Struct, frozen=True, kw_only=True):
         return (self.weight_pct or 0) > 0
 
     @property
+    def few(self) -> bool:
+        """Whether there were requests, and too few of them to tell how many fail. Where nobody says of how many a share
+        is, it is taken for what it says."""
+        return self.requests is not None and 0 < self.requests < ENOUGH_REQUESTS
+
+    @property
+    def beyond(self) -> bool:
+        """Whether more of its requests failed than may, be they few."""
+        return self.error_pct is not None and self.error_pct > FAILING_PCT
+
+    @property
     def failing(self) -> bool:
         """Whether more of its requests fail than may, whatever its health check says."""
-        return self.error_pct is not None and self.error_pct > FAILING_PCT
+        return self.beyond and not self.few
+
+    @property
+    def errors(self) -> str:
+        """How many of its requests fail, in words: `30 % of its 212 requests fail`; of few how many they were. Empty
+        where that is not known."""
+        if self.error_pct is None:
+            return ""
+        if self.few:
+            return f"{self.failed} of {counted(self.requests or 0, 'request')} failed, too few to judge"
+        share = f"{self.error_pct:.{0 if self.error_pct >= 99.95 else 1}f} %"
+        return f"{share} of its {'requests' if self.requests is None else f'{self.requests:,} requests'} fail"
 
 
 class TruthLayer(Struct, frozen=True, kw_only=True):
@@ -198,7 +227,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
         """An action that nobody runs or whose runner is stopped, a way back that failed,
         a live version that nobody verified or that was rejected,
         requests that fail, unknown or mixed truth is worst; then an unhealthy side that takes traffic, then traffic
-        that somebody moved outside, an action that is held or of another journal, no proof or no way back."""
+        that somebody moved outside, an action that is held or of another journal, failures among few requests, no proof
+        or no way back."""
         taking = [color for color in self.colors.values() if color.takes_traffic]
         if (
             self.orphaned_since is not None
@@ -221,6 +251,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
             return "unknown"
         proven = self.truth.data.value != "unknown"
         well = proven and self.changed_since is None and not self.elsewhere and not self.action_held
+        well = well and not any(color.beyond for color in taking)
         if self.controller is not None and self.controller.phase in ("paused", "degraded", "rolling_back"):
             return "warning"
         return "ok" if well and all(color.healthy for color in self.colors.values()) else "warning"

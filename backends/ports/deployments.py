@@ -67,6 +67,19 @@ class SwitchState(Struct, frozen=True, kw_only=True):
         return bool(found.weights or (found.edited and self.over))
 
 
+class RequestCounts(Struct, frozen=True, kw_only=True):
+    """Who was served and who was hit, by one look: all that was counted since each began to count.
+
+    requests: those that each side has taken. failures: those of them that failed. A side that nobody counts is in
+    neither. refused: those that the load balancer answered itself with an error, for no side, as of a side that is
+    down; None where nobody counts them.
+    """
+
+    requests: dict[str, int] = {}
+    failures: dict[str, int] = {}
+    refused: int | None = None
+
+
 class Switch(Closable, Protocol):
     """The way traffic is moved between the colors of one service.
 
@@ -101,8 +114,8 @@ class Switch(Closable, Protocol):
     async def color_health(self, color: str) -> ColorState:
         """One side asked directly: is it healthy, which version, and did it prove to be this color."""
 
-    async def request_counts(self) -> dict[str, int]:
-        """Requests that each side has taken since it began to count; a side that can not say is not in it."""
+    async def request_counts(self) -> RequestCounts:
+        """All that is counted of requests, each page read once. Raises BackendError where nobody can look."""
 
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """What the system itself says of this shift: permissions, a dry run, other owners of the switch, the capacity
@@ -205,19 +218,6 @@ class RememberingDeployments(Protocol):
     async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
         """What the system warned of from `since` up to `until`, about what carries the service, oldest first; what it
         may not be asked for is told as missing. Raises BackendError."""
-
-
-async def failure_counts(switch: Switch) -> dict[str, int]:
-    """Of its `request_counts()`, those that failed, by color (`failure_counts()`), of a switch that counts them."""
-    count: Callable[[], Awaitable[dict[str, int]]] | None = getattr(switch, "failure_counts", None)
-    return {} if count is None else await count()
-
-
-async def refused_count(switch: Switch) -> int | None:
-    """Requests that its load balancer answered itself with an error, for no side (`refused_count()`): those that a side
-    which is down never saw. None of a switch that counts none."""
-    count: Callable[[], Awaitable[int | None]] | None = getattr(switch, "refused_count", None)
-    return None if count is None else await count()
 
 
 async def conditions_of(adapter: object) -> tuple[RunCondition, ...] | None:

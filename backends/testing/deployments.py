@@ -156,8 +156,10 @@ class SwitchContract:
 
     async def test_requests_are_counted_by_known_colors_or_not_at_all(self, adapter: Switch) -> None:
         before, after = await adapter.request_counts(), await adapter.request_counts()
-        assert set(before) <= set(BLUE)
-        assert all(0 <= count <= after[color] for color, count in before.items())
+        assert set(before.failures) <= set(before.requests) <= set(BLUE)
+        assert all(0 <= count <= after.requests[color] for color, count in before.requests.items())
+        assert all(0 <= count <= after.failures[color] for color, count in before.failures.items())
+        assert before.refused is None or 0 <= before.refused <= (after.refused or 0)
 
     async def test_a_preflight_writes_nothing_and_blocks_nothing_that_can_be_done(self, adapter: Switch) -> None:
         before = await adapter.observe()

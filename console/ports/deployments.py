@@ -18,7 +18,7 @@ from console.ports.asking import warning
 from console.ports.entry import Entry
 from console.ports.record import Adapters, Desk, Noun, Place, Port, Problem, Reading
 from console.ports.store import SourceKey
-from panels.kinds.deployments import against, why_not_well
+from panels.kinds.deployments import against, doubts, why_not_well
 from panels.kinds.deployments import health as severity_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,13 @@ def _unjudged(item: Deployment) -> str:
 
 
 def _quiet(item: Deployment) -> str:
-    return _without_rate(item, "no requests, so no error rate", lambda side: side.rps == 0)
+    nothing = _without_rate(item, "no requests, so no error rate", _is_asked_nothing)
+    few = _without_rate(item, "too few requests for an error rate", lambda side: side.few and not side.beyond)
+    return "; ".join(filter(None, (nothing, few)))
+
+
+def _is_asked_nothing(side: ColorState) -> bool:
+    return side.requests == 0 if side.requests is not None else side.rps == 0
 
 
 def _without_rate(item: Deployment, words: str, test: Callable[[ColorState], bool]) -> str:
@@ -107,11 +113,12 @@ def _problems(items: Sequence[Deployment]) -> list[Problem]:
 
 def _failing(item: Deployment) -> Iterator[Problem]:
     for color, side in item.colors.items():
-        if side.takes_traffic and side.failing and side.healthy is not False:
+        if side.takes_traffic and side.beyond and side.healthy is not False:
             alone = replace(item, colors={color: side})
             yield Problem(
-                kind="service", ref=_side_ref(item, color), state="critical", subject=item.service, text=_says(alone)
-            )
+                kind="service", ref=_side_ref(item, color), state="warning" if side.few else "critical",
+                subject=item.service, text=_says(alone),
+            )  # fmt: skip
 
 
 def _not_well(item: Deployment) -> Iterator[Problem]:
@@ -147,8 +154,8 @@ def _over(items: Sequence[Deployment], episode: Episode, read_at: datetime) -> d
     for item in items:
         for color, side in item.colors.items():
             if episode.ref == _side_ref(item, color):
-                judged = side.healthy is False or side.error_pct is not None or side.weight_pct == 0
-                return read_at if judged else None
+                well = side.error_pct is not None and not (side.few and side.beyond)
+                return read_at if well or side.healthy is False or side.weight_pct == 0 else None
         if episode.ref == item.ref:
             well = severity_of(_beside_rates(item)) == "ok" and not _unjudged(item)
             return read_at if well or any(_not_well(item)) else None
@@ -183,6 +190,7 @@ DEPLOYMENTS: Port[Switch | Controller, Deployment] = Port(
         says=_says,
         unjudged=_unjudged,
         quiet=_quiet,
+        doubted=lambda item: bool(doubts(item)),
         problems=_problems,
         over=_over,
         at=lambda deployment: deployment.last_switch.at if deployment.last_switch else None,

@@ -39,7 +39,7 @@ from backends.ports import PipelineInfo
 from backends.text import counted, first_line
 from console.ports.derive import latest_runs
 from console.ports.store import Snapshot
-from panels.kinds.deployments import against, controller_words, failures
+from panels.kinds.deployments import against, controller_words, doubts, failures
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.timeline_event import Event
 from panels.words import UNICODE, ago, clock, dated, zone_name
@@ -247,7 +247,7 @@ def _evidence(facts: Facts) -> list[str]:
             case Deployment() if item.health != "ok":
                 truth = item.truth
                 layers = f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"
-                said = [*failures(item), *(first_line(words) for _, words in against(item))]
+                said = [*failures(item), *doubts(item), *(first_line(words) for _, words in against(item))]
                 words = "".join(f"; {_plain(each)}" for each in said)
                 lines.append(
                     f"- service `{item.service}` live {item.live.upper()} ({layers}){words}{_unattended(item)}"

@@ -21,8 +21,6 @@ DEADLINE_S = 15.0
 MAX_BACKOFF_S = 120.0
 GAP_S = 1.0
 """Between the looks of one reading: the least in which a count of requests says how many of them fail."""
-MORE_LOOKS = 2
-"""After the first one: the second tells the difference, the third is for one in which nothing was asked."""
 JITTER = 0.1
 LATE_S = 0.5
 """A host that was late by less is not worth a word."""
@@ -50,11 +48,11 @@ class Feed:
         interval_s: float,
         deadline_s: float = DEADLINE_S,
         keep: Callable[[Snapshot], None] | None = None,
-        unjudged: Callable[[Any], str] = lambda item: "",
+        more_looks: Callable[[Any], int] = lambda item: 0,
     ) -> None:
-        """`unjudged`: what of an item a further look may tell, in words."""
+        """`more_looks`: how many looks after the first one may tell more of an item."""
         self.source = source
-        self._unjudged = unjudged
+        self._more_looks = more_looks
         self.interval_s = interval_s
         self._deadline_s = deadline_s
         self._keep = keep
@@ -70,9 +68,9 @@ class Feed:
             self._reading = asyncio.create_task(self._read())
         return await asyncio.shield(self._reading)
 
-    def needs_another_look(self, snapshot: Snapshot) -> bool:
-        """Whether it tells of something that one look can not judge."""
-        return snapshot.error is None and any(self._unjudged(item) for item in snapshot.items)
+    def more_looks(self, snapshot: Snapshot) -> int:
+        """How many looks after the first one may tell more of what it tells of."""
+        return max(map(self._more_looks, snapshot.items), default=0) if snapshot.error is None else 0
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -166,8 +164,8 @@ async def read_all(feeds: list[Feed], *, deadline_s: float | None = None, patien
 async def _read_until_judged(feed: Feed, answered: list[Feed]) -> None:
     snapshot = await feed.read()
     answered.append(feed)
-    for _ in range(MORE_LOOKS):
-        if not feed.needs_another_look(snapshot):
-            return
+    looks = 0
+    while looks < feed.more_looks(snapshot):
         await asyncio.sleep(GAP_S)
         snapshot = await feed.read()
+        looks += 1

@@ -20,6 +20,7 @@ from panels.kinds.deployments import (
     named_condition,
     no_way_back,
 )
+from panels.kinds.sides import errors
 from panels.words import NOTHING, Symbols, ago, amount, clock, took, zone_name
 
 LAYERS = ("control", "endpoints", "data")
@@ -99,10 +100,11 @@ SIDE_COLUMNS: tuple[SideColumn, ...] = (
     ("READY", 6, lambda side: _ready(side)),
     ("WEIGHT", 7, lambda side: amount(side.weight_pct, " %")),
     ("RPS", 8, lambda side: amount(side.rps, "/s", 0 if (side.rps or 10) >= 10 else 1)),
-    ("ERRORS", 9, lambda side: amount(side.error_pct, " %", 1)),
+    ("ERRORS", 9, errors),
+    ("OF", 7, lambda side: amount(side.requests)),
     ("P95", 8, lambda side: amount(side.p95_ms, "ms")),
 )
-LEFT_OUT = ("READY", "RPS", "P95", "VERSION")
+LEFT_OUT = ("OF", "READY", "RPS", "P95", "VERSION")
 LEAST_HEALTH = len("not healthy")
 
 
@@ -119,7 +121,7 @@ def side_columns(deployment: Deployment, width: int) -> list[SideColumn]:
     """Those that anybody tells of, as many as leave room for the word of health: what matters least goes first."""
     columns = [
         column for column in SIDE_COLUMNS
-        if column[0] != "READY" or any(column[2](side) != NOTHING for side in deployment.colors.values())
+        if column[0] not in ("READY", "OF") or any(column[2](side) != NOTHING for side in deployment.colors.values())
     ]  # fmt: skip
     for name in LEFT_OUT:
         if side_indent(columns) + LEAST_HEALTH <= width:
@@ -143,13 +145,16 @@ def side_rows(
     for color, side in deployment.colors.items():
         health: Health = "unknown" if side.healthy is None else "ok" if side.healthy else "critical"
         words = {"ok": "healthy", "critical": "not healthy", "unknown": "not known"}[health]
-        health = "critical" if side.failing and side.takes_traffic else _sure(health, known)
+        if side.beyond and side.takes_traffic and side.healthy is not False:
+            health = "warning" if side.few else "critical"
+        else:
+            health = _sure(health, known)
         live = of.live if color == deployment.live else " "
         lead = Content.assemble(live, " ", mark(health, of), " ", fit(color_word(color), 8))
         for title, width, cell in columns:
             lead = lead + _cell(cell(side), width, left=title == "VERSION")
         detail = side.detail if side.detail.startswith(words) else ": ".join(filter(None, (words, side.detail)))
-        fails = "its requests fail; health: " if side.failing else ""
+        fails = f"{side.errors}; health: " if side.beyond else ""
         rows.append(Row(lead + "  ", Content.styled(fails + detail, style_of(health))))
     return rows
 

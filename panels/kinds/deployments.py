@@ -18,7 +18,7 @@ from panels.columns import (
     line_width,
     tone_of,
 )
-from panels.kinds.sides import color_tone, ordered, percent, side_lines
+from panels.kinds.sides import color_tone, ordered, side_lines
 from panels.words import NOTHING, ago, amount, took
 
 _INDENT = "  "
@@ -36,7 +36,7 @@ def why_in_full(item: Deployment) -> str:
     way back then; empty where there is nothing to say. Further lines are how that is put right."""
     if said := next(iter(failures(item)), ""):
         return f"{said}; {controller_words(item)}" if unwatched(item) else said
-    if said := controller_words(item):
+    if said := controller_words(item) or next(iter(doubts(item)), ""):
         return said
     layers = (item.truth.control, item.truth.endpoints, item.truth.data)
     unsure = item.live in ("unknown", "mixed")
@@ -76,11 +76,17 @@ def failures(item: Deployment) -> list[str]:
     """Each side with traffic that is not healthy, or whose requests fail although its health check passes."""
     taking = {name: side for name, side in ordered(item) if side.takes_traffic or name == item.live}
     ill = [_ill(name, side) for name, side in taking.items() if side.healthy is False]
-    return ill + [
-        f"{name.upper()}: {percent(side.error_pct)} of its requests fail"
-        for name, side in taking.items()
-        if side.failing and side.healthy is not False
-    ]
+    return ill + [_errors(name, side) for name, side in taking.items() if side.failing and side.healthy is not False]
+
+
+def doubts(item: Deployment) -> list[str]:
+    """Each side with traffic of whose few requests some failed: too few to say that it fails its users."""
+    taking = [(name, side) for name, side in ordered(item) if side.takes_traffic]
+    return [_errors(name, side) for name, side in taking if side.beyond and side.few and side.healthy is not False]
+
+
+def _errors(name: str, side: ColorState) -> str:
+    return f"{name.upper()}: {side.errors}"
 
 
 def _ill(name: str, side: ColorState) -> str:
@@ -256,6 +262,7 @@ def _open_action(deployment: Deployment, moment: Moment) -> Line:
 def _warnings(deployment: Deployment) -> list[tuple[Health, str]]:
     """What is said below its name, never left out: how bad it is, and what."""
     said: list[tuple[Health, str]] = [("critical", words) for words in failures(deployment)]
+    said += [("warning", words) for words in doubts(deployment)]
     said += [(word, first_line(words)) for word, words in against(deployment) if words != deployment.unverified]
     said += [("critical", words)] if (words := disagreement(deployment)) else []
     said += [(_phase_word(deployment), words)] if (words := controller_words(deployment)) else []

@@ -15,9 +15,11 @@ def ordered(deployment: Deployment) -> list[tuple[str, ColorState]]:
     return sorted(deployment.colors.items(), key=lambda pair: (-(pair[1].weight_pct or 0), pair[0]))
 
 
-def percent(share: float | None) -> str:
-    """`0.4 %`, `100 %`: as many digits as fit beside it on 80 columns."""
-    return amount(share, " %", 0 if share is not None and share >= 99.95 else 1)
+def errors(side: ColorState) -> str:
+    """`0.4 %`, `100 %`: as many digits as fit beside it on 80 columns; of few requests `1 of 2`, which is no share."""
+    if side.few:
+        return f"{side.failed} of {side.requests}"
+    return amount(side.error_pct, " %", 0 if side.error_pct is not None and side.error_pct >= 99.95 else 1)
 
 
 class _Side:
@@ -48,12 +50,15 @@ def _rps(side: _Side, _: Moment) -> Cell:
 
 
 def _errors(side: _Side, _: Moment) -> Cell:
-    tone: Tone = "critical" if side.state.failing and side.live else "" if side.state.error_pct else "muted"
-    return Cell(percent(side.state.error_pct), tone)
+    state = side.state
+    if state.beyond and side.live:
+        return Cell(errors(state), "warning" if state.few else "critical")
+    return Cell(errors(state), "" if state.error_pct else "muted")
 
 
 def _p95(side: _Side, _: Moment) -> Cell:
-    return _number(side.state.p95_ms, "ms")
+    cell = _number(side.state.p95_ms, "ms")
+    return Cell(cell.text, "muted") if side.state.few else cell
 
 
 def _number(value: float | None, unit: str) -> Cell:
@@ -75,7 +80,7 @@ _SIDE_COLUMNS: tuple[Column[_Side], ...] = (
     Column(title="", cell=_ready, min_width=3, max_width=9),
     Column(title="", cell=_weight, min_width=5, max_width=5, align="right"),
     Column(title="", cell=_rps, min_width=5, max_width=8, align="right", priority=2),
-    Column(title="", cell=_errors, min_width=5, max_width=7, align="right"),
+    Column(title="", cell=_errors, min_width=5, max_width=8, align="right"),
     Column(title="", cell=_p95, min_width=5, max_width=7, align="right", priority=3),
 )
 

@@ -9,7 +9,7 @@ from backends.deployments.common import ProbeResult
 from backends.deployments.switch_format import refuse_older_fence
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment, Finding, TruthLayer
-from backends.ports import Deployed, Deployer, Rollout, SwitchState
+from backends.ports import Deployed, Deployer, RequestCounts, Rollout, SwitchState
 
 COLORS = ("blue", "green")
 
@@ -56,8 +56,8 @@ class FakeSwitch:
     async def endpoints(self) -> TruthLayer:
         return TruthLayer(value=(await self.observe()).live)
 
-    async def request_counts(self) -> dict[str, int]:
-        return {}
+    async def request_counts(self) -> RequestCounts:
+        return RequestCounts()
 
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         return []

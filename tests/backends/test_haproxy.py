@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from backends.deployments.haproxy import socket as haproxy_socket
 from backends.deployments.haproxy.socket import Node
-from backends.deployments.haproxy.state import Mark, variable_of
+from backends.deployments.haproxy.state import Mark, NodeState, read_node, variable_of
 from backends.deployments.haproxy.switch import HaproxySwitch
 from backends.deployments.sides import UrlSides
 from backends.errors import BackendError
 from backends.http import Http
 from backends.models import ColorState
+from backends.ports import RequestCounts
 from backends.registry import AdapterContext, build
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "proxies.md"
@@ -80,7 +81,7 @@ async def answers() -> AsyncIterator[Answers]:
 
 async def test_the_counters_are_those_of_the_backend_where_a_frontend_has_its_name(answers: Answers) -> None:
     adapter = answers({"show stat": STAT.splitlines()[0] + "\n\n", "show stat 3 ": STAT})
-    assert (await adapter.request_counts())["blue"] == 9
+    assert (await adapter.request_counts()).requests["blue"] == 9
     said = await adapter.preflight(await adapter.observe(), {"blue": 90, "green": 10})
     assert "haproxy-algorithm" not in {finding.code for finding in said}
 
@@ -90,15 +91,27 @@ async def test_what_haproxy_answered_itself_is_no_server_s(answers: Answers) -> 
     stat = STAT.replace("blue-1,9,UP,L7OK,0,8,0,0,1,0,0,0,", "blue-1,11,DOWN,L4CON,0,8,0,0,1,0,2,0,")
     stat = stat.replace("BACKEND,9,UP,,0,8,0,0,1,0,0,0,", "BACKEND,34,DOWN,,0,8,0,0,26,0,25,0,")
     adapter = answers({"show stat": stat})
-    assert await adapter.request_counts() == {"blue": 11, "green": 0}
-    assert await adapter.failure_counts() == {"blue": 3, "green": 0}
-    assert await adapter.refused_count() == 23
+    counts = RequestCounts(requests={"blue": 11, "green": 0}, failures={"blue": 3, "green": 0}, refused=23)
+    assert await adapter.request_counts() == counts
+
+
+async def test_one_look_is_one_read(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests, failures and what was refused came from three reads of one page, of three moments."""
+    reads = []
+
+    async def counted(*given: Any) -> NodeState:
+        reads.append(given)
+        return await read_node(*given)
+
+    monkeypatch.setattr("backends.deployments.haproxy.nodes.read_node", counted)
+    await answers({}).request_counts()
+    assert len(reads) == 1
 
 
 async def test_what_is_good_is_read(answers: Answers) -> None:
     adapter = answers({})
     assert (await adapter.observe()).weights == {"blue": 100, "green": 0}
-    assert await adapter.request_counts() == {"blue": 9, "green": 0}
+    assert (await adapter.request_counts()).requests == {"blue": 9, "green": 0}
 
 
 @pytest.mark.parametrize(

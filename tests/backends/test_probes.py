@@ -5,10 +5,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from backends.deployments import common
 from backends.deployments.common import color_health, fresh_probe, shared_settings
-from backends.deployments.exposition import Exposition, Traffic
+from backends.deployments.exposition import Exposition
+from backends.deployments.rates import Traffic
 from backends.deployments.sides import UrlSides
 from backends.errors import BackendError
 from backends.http import Http
@@ -156,8 +158,9 @@ async def test_traffic_is_what_changed_between_two_reads(
     fault.body = exposition(1000, 0, 900, 100)
     assert await reads.traffic() == Traffic(pending=True)
     fault.body = exposition(1090, 10, 990, 110)
-    assert await reads.traffic() == Traffic(rps=10.0, error_pct=10.0, p95_ms=300.0)
-    assert await reads.traffic() == Traffic(rps=0.0, error_pct=None, p95_ms=None)
+    newest = Traffic(rps=10.0, requests=100, failed=10, error_pct=10.0, p95_ms=300.0)
+    assert await reads.traffic() == newest
+    assert await reads.traffic() == replace(newest, rps=0.0), "none came since"
     fault.body = exposition(5, 0, 5, 0)  # it was restarted
     assert await reads.traffic() == Traffic(pending=True)
 
@@ -168,7 +171,9 @@ async def test_an_exposition_that_can_not_be_read_tells_nothing(service: TwoColo
     service.faults["blue"].status, service.faults["blue"].body = 200, b"\xff\x00 not metrics"
     reads = Exposition(http, service.url("blue", "/metrics"))
     assert await reads.traffic() == Traffic()
-    assert (await reads.traffic()).p95_ms is None
+    assert await reads.traffic() == Traffic(), "nobody counts there: 0 requests a second was no zero"
+    service.faults["blue"].body = b'# a page\nhttp_requests_total{status="200"} NaN\n'
+    assert await reads.counted() == (0, 0)
 
 
 def test_the_shared_fields_of_any_entry_are_read_and_its_own_left_alone() -> None:

@@ -51,6 +51,24 @@ def test_an_error_rate_that_nobody_judged_is_not_well() -> None:
     assert (result.state, result.message) == ("ok", "1 ok; analytics GREEN: no requests, so no error rate")
 
 
+@pytest.mark.parametrize(
+    ("failed", "state", "words"),
+    [
+        (2, "warning", "analytics live GREEN, GREEN: 2 of 2 requests failed, too few to judge"),
+        (0, "ok", "1 ok; analytics GREEN: too few requests for an error rate"),
+    ],
+)
+def test_a_share_of_few_requests_is_no_verdict(failed: int, state: str, words: str) -> None:
+    """Critical, 100 % of its requests fail: of one request or two. And 0 % of two is no proof that none fail."""
+    found = deployment(live="green")
+    green = replace(found.colors["green"], rps=0.2, requests=2, failed=failed, error_pct=50.0 * failed)
+    result = judged(replace(found, colors={**found.colors, "green": green}))
+    assert (result.state, result.message) == (state, words)
+    down = replace(green, healthy=False, detail="HTTP 503")
+    result = judged(replace(found, colors={**found.colors, "green": down}))
+    assert (result.state, "GREEN is not healthy: HTTP 503" in result.message) == ("critical", True)
+
+
 def test_an_unknown_layer_says_why() -> None:
     found = deployment(live="green")
     lost = replace(found.truth.data, value="unknown", detail="no answer of the probe")

@@ -29,16 +29,24 @@ class Counting:
         writer.close()
 
 
-@pytest.mark.parametrize(("failed", "code", "word"), [(10, 2, "critical"), (0, 0, "ok")])
+@pytest.mark.parametrize(
+    ("asked", "failed", "code", "word", "words"),
+    [
+        (10, 10, 2, "critical", "100 % of its 20 requests fail"),
+        (1, 1, 1, "warning", "requests failed, too few to judge"),
+        (10, 0, 0, "ok", ""),
+    ],
+)
 async def test_requests_that_fail_are_told_by_every_command(
-    tmp_path: Path, service: TwoColors, failed: int, code: int, word: str
+    tmp_path: Path, service: TwoColors, asked: int, failed: int, code: int, word: str, words: str
 ) -> None:
-    server = await asyncio.start_server(Counting(10, failed).answer, "127.0.0.1", 0)
+    """Of few that failed it looks on, for a while."""
+    server = await asyncio.start_server(Counting(asked, failed).answer, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/metrics"
     teal = Teal(tmp_path, written(service, f'exposition = {{ blue = "{url}", green = "{url}" }}'))
     try:
         found, out, err = await said(teal, "check", "deployments")
-        assert (found, "100 % of its requests fail" in out) == (code, failed > 0), (out, err)
+        assert (found, words in out, "fail" in out) == (code, True, failed > 0), (out, err)
         for command in (("status",), ("deploy", "status")):
             assert (await teal.document(*command))["health"] == word
     finally:

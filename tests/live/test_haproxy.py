@@ -134,7 +134,7 @@ async def test_a_frontend_of_the_same_name_hides_nothing_of_the_backend(
         found = await adapter.observe()
         said = await adapter.preflight(found, {"blue": 90, "green": 10})
         assert "haproxy-algorithm" not in {finding.code for finding in said}
-        assert set(await adapter.request_counts()) == set(COLORS)
+        assert set((await adapter.request_counts()).requests) == set(COLORS)
 
 
 async def test_a_hash_that_turns_out_to_be_static_is_put_back_and_remembered(
@@ -313,12 +313,12 @@ async def test_requests_are_counted_by_side_and_their_share_is_the_planned_one(
 ) -> None:
     adapter = switch_of(service, http, nodes)
     await adapter.shift(await adapter.observe(), {"blue": 75, "green": 25}, stamp="A:shift[25]")
-    before = await adapter.request_counts()
+    before = (await adapter.request_counts()).requests
     await adapter.deployment()
     async with Load(nodes[0].url, 200) as load:
         while len(load.seen) < 200:
             await asyncio.sleep(0.05)
-    after = await adapter.request_counts()
+    after = (await adapter.request_counts()).requests
     counted = {color: after[color] - before[color] for color in COLORS}
     assert sum(counted.values()) >= len(load.seen)
     assert counted["green"] == pytest.approx(sum(counted.values()) / 4, abs=4)

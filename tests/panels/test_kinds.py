@@ -210,6 +210,24 @@ def test_a_live_side_whose_requests_fail_is_critical_and_its_share_is_never_drop
     assert idle.health == "ok", "nobody is sent there"
 
 
+@pytest.mark.parametrize("width", [29, 48, 118])
+def test_of_few_requests_their_number_stands_where_their_share_would(width: int) -> None:
+    sides = deployment().colors
+    few = replace(sides["green"], rps=0.2, requests=19, failed=2, error_pct=10.53, p95_ms=4000)
+    item = deployment(colors={**sides, "green": few})
+    lines = block(item, width, Moment(NOW, roomy=False))
+    assert lines[0].startswith("▲ analytics")
+    assert lines[1].startswith("▲ GREEN: 2 of 19 requests")
+    assert "2 of 19" in lines[2]
+    assert (item.health, deployments.why_not_well(item)) == (
+        "warning", "GREEN: 2 of 19 requests failed, too few to judge"
+    )  # fmt: skip
+    enough = deployment(colors={**sides, "green": replace(few, requests=20)})
+    assert (enough.health, deployments.failures(enough)) == ("critical", ["GREEN: 10.5 % of its 20 requests fail"])
+    calm = deployment(colors={**sides, "green": replace(few, failed=0, error_pct=0.0)})
+    assert (calm.health, "0 of 19" in block(calm, width, Moment(NOW, roomy=False))[1]) == ("ok", True)
+
+
 @pytest.mark.parametrize("width", [20, 26, 30, 40, 48, 80, 118])
 def test_a_block_never_wraps(width: int) -> None:
     for item in STORE.items("deployments"):

@@ -125,8 +125,8 @@ def side_of(own: ColorState, told: ColorState, *, speaks: bool) -> ColorState:
     yes."""
     if not speaks:
         return replace(
-            own, weight_pct=told.weight_pct, rps=told.rps, error_pct=told.error_pct, p95_ms=told.p95_ms,
-            rates_pending=told.rates_pending,
+            own, weight_pct=told.weight_pct, rps=told.rps, requests=told.requests, failed=told.failed,
+            error_pct=told.error_pct, p95_ms=told.p95_ms, rates_pending=told.rates_pending,
         )  # fmt: skip
     healthy = told.healthy if own.healthy else own.healthy
     if own.healthy is None and told.healthy is False:

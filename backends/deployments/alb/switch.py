@@ -37,7 +37,7 @@ from backends.deployments.sides import UrlSides, moves_words, shares_words
 from backends.deployments.switch_format import check_weights, refuse_older_fence
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
-from backends.ports import Deployer, SwitchState
+from backends.ports import Deployer, RequestCounts, SwitchState
 from backends.registry import AdapterContext
 from backends.text import clean, first_line
 from backends.together import together
@@ -137,13 +137,9 @@ class AlbSwitch:
         told, group = await together(self._sides.health(color), self._board.group(self._groups[color], watched=True))
         return self._side(group, told, color)
 
-    async def request_counts(self) -> dict[str, int]:
+    async def request_counts(self) -> RequestCounts:
         """Of the `exposition` of the config. What CloudWatch counts comes minutes late, and is for gates."""
         return await self._sides.request_counts()
-
-    async def failure_counts(self) -> dict[str, int]:
-        """Those of them that were answered with an error."""
-        return await self._sides.failure_counts()
 
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """Who we are, for how long, the rules as they are, other owners, healthy targets, and what keeps clients back.

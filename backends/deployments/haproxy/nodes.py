@@ -8,11 +8,11 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from backends.deployments.exposition import Traffic
 from backends.deployments.haproxy.memory import Memory, after_reload, drift, read_file, run_persist, save_file
 from backends.deployments.haproxy.socket import Node
 from backends.deployments.haproxy.state import Counters, NodeState, combine, read_node
 from backends.deployments.haproxy.weights import Server
+from backends.deployments.rates import Count, Rates, Traffic
 from backends.errors import BackendError
 from backends.models import TruthLayer
 from backends.ports import SwitchState
@@ -154,27 +154,24 @@ class Nodes:
         return "", ""
 
 
-class Rates:
-    """Traffic by color between two readings of the same processes."""
+class SideRates:
+    """Traffic by color, between readings of the same processes."""
 
     def __init__(self) -> None:
-        self._before: tuple[float, str, dict[str, Counters]] | None = None
+        self._processes = ""
+        self._of: dict[str, Rates] = {}
 
-    def between(self, reading: Reading, at: float) -> dict[str, Traffic]:
+    def traffic(self, reading: Reading, at: float) -> dict[str, Traffic]:
         """`at` is `time.monotonic()`. Only `pending` for the first reading, and after a reload."""
-        processes, now = " ".join(state.process for state in reading.states), reading.counts()
-        before, self._before = self._before, (at, processes, now)
-        if before is None or before[1] != processes or at <= before[0]:
-            return {color: Traffic(pending=True) for color in now}
-        found = {}
-        for color, counters in now.items():
-            old = before[2].get(color, Counters())
-            requests, errors = counters.requests - old.requests, counters.errors - old.errors
-            if requests >= 0 and errors >= 0:
-                tried = max(requests, errors)
-                percent = round(100 * errors / tried, 2) if tried else None
-                found[color] = Traffic(rps=round(requests / (at - before[0]), 2), error_pct=percent)
-        return found
+        processes = " ".join(state.process for state in reading.states)
+        if processes != self._processes:
+            self._processes, self._of = processes, {}
+        return {
+            color: self._of.setdefault(color, Rates()).traffic(
+                Count(at=at, requests=counters.requests, failed=counters.errors)
+            )
+            for color, counters in reading.counts().items()
+        }
 
 
 def endpoints_of(reading: Reading, colors: tuple[str, ...], at: datetime) -> TruthLayer:

@@ -23,7 +23,7 @@ from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig, colors_problem, live_color
 from backends.deployments.file_store import from_anywhere
 from backends.deployments.haproxy.memory import Memory
-from backends.deployments.haproxy.nodes import Nodes, Rates, Reading, endpoints_of
+from backends.deployments.haproxy.nodes import Nodes, Reading, SideRates, endpoints_of
 from backends.deployments.haproxy.preflight import findings, idle_nodes, refuse_a_side_that_is_down
 from backends.deployments.haproxy.socket import ADMIN_FIX, Node
 from backends.deployments.haproxy.state import NodeState, shares_words
@@ -35,7 +35,7 @@ from backends.errors import BackendError
 from backends.literals import shown_command
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.paths import path_of
-from backends.ports import Deployer, SwitchState
+from backends.ports import Deployer, RequestCounts, SwitchState
 from backends.registry import AdapterContext
 from backends.state_file import state_file
 from backends.text import clean
@@ -105,7 +105,7 @@ class HaproxySwitch:
         self._writer = Writer(config.backend, memory)
         self._sides = UrlSides(config, context.http)
         self._deployer = command_deployer(config, context, health=self.color_health, observe=self.observe)
-        self._rates = Rates()
+        self._rates = SideRates()
         self._last: list[NodeState] = []
         self._static = False
 
@@ -138,8 +138,8 @@ class HaproxySwitch:
         now = datetime.now(UTC)
         sides = {color: _side(reading, color, told) for color, told in sides.items()}
         if not reading.problems:
-            for color, rate in self._rates.between(reading, time.monotonic()).items():
-                sides[color] = replace(sides[color], rps=rate.rps, error_pct=rate.error_pct, rates_pending=rate.pending)
+            for color, seen in self._rates.traffic(reading, time.monotonic()).items():
+                sides[color] = seen.of(sides[color])
         said = (shares_words(control.weights) if control.weights else "", control.detail)
         # Who has traffic where, and that some clients get no answer.
         known = bool(control.edited) and not control.weights
@@ -176,17 +176,16 @@ class HaproxySwitch:
         told, reading = await together(self._sides.health(color), self._read())
         return _side(reading, color, told)
 
-    async def request_counts(self) -> dict[str, int]:
-        """Responses by color, over all nodes, since each was started. Raises BackendError."""
-        return {color: counters.requests for color, counters in (await self._read()).whole().counts().items()}
-
-    async def failure_counts(self) -> dict[str, int]:
-        """Errors by color: responses of 5xx, and requests that came to none. Raises BackendError."""
-        return {color: counters.errors for color, counters in (await self._read()).whole().counts().items()}
-
-    async def refused_count(self) -> int:
-        """Errors that HAProxy answered itself, for no server, over all nodes. Raises BackendError."""
-        return (await self._read()).whole().refused()
+    async def request_counts(self) -> RequestCounts:
+        """Over all nodes, since each was started: responses and requests that came to none, those of them of 5xx or
+        with none, and the errors that HAProxy answered itself, for no server. Raises BackendError."""
+        reading = (await self._read()).whole()
+        counts = reading.counts()
+        return RequestCounts(
+            requests={color: counters.requests for color, counters in counts.items()},
+            failures={color: counters.errors for color, counters in counts.items()},
+            refused=reading.refused(),
+        )
 
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """The level of each socket, who is up and in rotation, and whether a reload forgets it.

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from backends.deployments.argo_cd.owner import self_heal_findings
 from backends.deployments.common import color_health, data_layer, live_color
-from backends.deployments.exposition import Exposition, Traffic
+from backends.deployments.exposition import Exposition
 from backends.deployments.kubernetes.config import ClusterConfig
 from backends.deployments.kubernetes.control import Control, ControlObject, T, Weights
 from backends.deployments.kubernetes.deployer import KubernetesDeployer
@@ -25,12 +25,13 @@ from backends.deployments.kubernetes.preflight import (
 from backends.deployments.kubernetes.run_conditions import RunConditions
 from backends.deployments.kubernetes.sides import Chosen, Sides
 from backends.deployments.kubernetes.surroundings import Surroundings
+from backends.deployments.rates import Traffic
 from backends.deployments.sides import moves_words
 from backends.deployments.switch_format import check_weights
 from backends.errors import BackendError
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
 from backends.models import ColorState, Deployment, Finding, RunCondition, TimelineEvent, Truth, TruthLayer
-from backends.ports import Deployer, ProbeTarget, SwitchState
+from backends.ports import Deployer, ProbeTarget, RequestCounts, SwitchState
 from backends.registry import AdapterContext
 from backends.text import clean, first_line
 from backends.together import together
@@ -113,12 +114,7 @@ class ClusterSwitch(Generic[T]):
         )
         states = {
             color: replace(
-                side,
-                weight_pct=float(control.weights[color]) if color in control.weights else None,
-                rps=seen.rps,
-                error_pct=seen.error_pct,
-                p95_ms=seen.p95_ms,
-                rates_pending=seen.pending,
+                seen.of(side), weight_pct=float(control.weights[color]) if color in control.weights else None
             )
             for color, side, seen in zip(colors, sides, traffic, strict=True)
         }
@@ -160,9 +156,9 @@ class ClusterSwitch(Generic[T]):
             return ColorState(healthy=None, detail=error.message)
         return await self._side(found, color)
 
-    async def request_counts(self) -> dict[str, int]:
+    async def request_counts(self) -> RequestCounts:
         """Not known: nothing here counts."""
-        return {}
+        return RequestCounts()
 
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """Who we are, our rights, the patch as a dry run, ready pods on both sides, other owners of the object.

@@ -50,7 +50,7 @@ from backends.errors import BackendError
 from backends.literals import shown_command
 from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.paths import path_of
-from backends.ports import Deployer, SwitchState
+from backends.ports import Deployer, RequestCounts, SwitchState
 from backends.registry import AdapterContext
 from backends.text import first_line
 
@@ -181,13 +181,9 @@ class NginxSwitch:
         """`color` at its own health URL. Never raises."""
         return await self._sides.health(color)
 
-    async def request_counts(self) -> dict[str, int]:
+    async def request_counts(self) -> RequestCounts:
         """As the sides' own expositions count them: nginx counts by no upstream."""
         return await self._sides.request_counts()
-
-    async def failure_counts(self) -> dict[str, int]:
-        """Those of them that were answered with an error."""
-        return await self._sides.failure_counts()
 
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """Whether nginx takes its configuration as it is now, before anything is changed; ARMED; rights.

@@ -14,6 +14,7 @@ from actions.journal.rows import Event, StoredEvent
 from actions.switching.impact import impact_words
 from actions.tally import Own
 from backends.deployments.file_switch import FileSwitch
+from backends.ports import RequestCounts
 from tests.actions.house import ANALYTICS_FLIP, House
 from tests.actions.orders.test_orders import in_phase
 from tests.two_colors import TwoColors
@@ -38,11 +39,14 @@ def test_each_share_with_its_time_and_the_requests_that_the_side_took() -> None:
         moved(1, "shift-back", 0),
     ]
     had = "GREEN had 10 % of the traffic for 1m, 25 % for 40s"
-    assert impact_words(history, "green", {}) == had
-    assert impact_words(history, "green", {"green": 31, "blue": 5000}) == f"{had}: 1 request"
-    assert impact_words(history, "green", {"green": 12}) == f"{had}: 12 requests since its count began anew"
-    assert impact_words(history[:1], "green", {"green": 31}) == ""
-    assert impact_words([moved(3, "shift", 100)], "green", {}) == "GREEN had all traffic for 3s"
+    assert impact_words(history, "green", RequestCounts()) == had
+    assert impact_words(history, "green", RequestCounts(requests={"green": 31, "blue": 5000})) == f"{had}: 1 request"
+    assert (
+        impact_words(history, "green", RequestCounts(requests={"green": 12}))
+        == f"{had}: 12 requests since its count began anew"
+    )
+    assert impact_words(history[:1], "green", RequestCounts(requests={"green": 31})) == ""
+    assert impact_words([moved(3, "shift", 100)], "green", RequestCounts()) == "GREEN had all traffic for 3s"
 
 
 def test_how_many_of_them_failed_and_how_many_may_be_its_own() -> None:
@@ -58,7 +62,8 @@ def test_how_many_of_them_failed_and_how_many_may_be_its_own() -> None:
         return Own(taken=10, failed=3, unnamed=1)
 
     def words(taken: int, failed: dict[str, int]) -> str:
-        return impact_words(history, "green", {"green": taken}, own, failed)
+        counts = RequestCounts(requests={"green": taken}, failures=failed, refused=0)
+        return impact_words(history, "green", counts, own)
 
     among = "; its own test requests may be among them: 10"
     assert words(140, {"green": 30}) == f"{had}: 110 requests, 26 of them failed{among}"
@@ -88,7 +93,8 @@ def test_what_the_load_balancer_answered_itself_is_of_the_side_that_had_all_traf
     def own(color: str, since: Any, until: Any) -> Own:
         return Own(unnamed=2)
 
-    found = impact_words(history, "green", {"green": 263}, own, {"green": 30}, refused, uncounted=refused is None)
+    counts = RequestCounts(requests={"green": 263}, failures={"green": 30}, refused=refused)
+    found = impact_words(history, "green", counts, own)
     assert found.startswith(words)
     assert ("load balancer" in found) == ("load balancer" in words or refused is None)
 
@@ -121,32 +127,29 @@ async def test_a_side_that_had_counted_nothing_yet_has_had_all_that_it_counts_no
     service.faults["green"].body = b"# HELP process_start_time_seconds When it was started.\n"
     async with House(tmp_path / "state", service, exposition=pages) as house:
         switch = (await house.targets.switch("analytics")).adapter
-        assert (await switch.request_counts())["green"] == 0
+        assert (await switch.request_counts()).requests["green"] == 0
         service.faults["green"].body = b'http_requests_total{status="200"} 40\nhttp_requests_total{status="500"} 2\n'
-        assert (await switch.request_counts())["green"] == 42
+        counts = await switch.request_counts()
+        assert (counts.requests["green"], counts.failures["green"], counts.refused) == (42, 2, None)
         service.faults["green"].body = b"<html>nobody here counts</html>"
-        assert "green" not in await switch.request_counts()
+        assert "green" not in (await switch.request_counts()).requests
 
 
 async def test_users_are_counted_from_before_the_first_traffic_until_the_way_back_is_proven(
     tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def taken(_: FileSwitch) -> dict[str, int]:
-        return {"blue": 9000, "green": 70 if service.weights()["green"] == 0 else 9000}
-
-    async def failed(_: FileSwitch) -> dict[str, int]:
-        return {"green": 7}
+    async def taken(_: FileSwitch) -> RequestCounts:
+        green = 70 if service.weights()["green"] == 0 else 9000
+        return RequestCounts(requests={"blue": 9000, "green": green}, failures={"green": 7})
 
     monkeypatch.setattr(FileSwitch, "request_counts", taken)
-    monkeypatch.setattr(FileSwitch, "failure_counts", failed)
     async with House(tmp_path / "state", service, stages={"gradual": [25, 100]}, stage_time="600s") as house:
         opened = await in_phase(house, "analyse[25]", replace(ANALYTICS_FLIP, strategy="gradual"))
         told = [line.event for line in await house.journal.history(str(opened.id))]
         counted = [event for event in told if "requests" in event.data]
         assert [(event.step, event.data["requests"]["green"]) for event in counted] == [("shift[25]", 70)]
         assert told.index(counted[0]) < next(n for n, event in enumerate(told) if event.kind == "intent")
-        monkeypatch.setattr(FileSwitch, "request_counts", _answering({"green": 9070}))
-        monkeypatch.setattr(FileSwitch, "failure_counts", _answering({"green": 507}))
+        monkeypatch.setattr(FileSwitch, "request_counts", _answering({"green": 9070}, {"green": 507}))
         service.faults["green"].status = 503
         ended = await house.ended(opened)
         assert ended.error is not None
@@ -157,9 +160,9 @@ async def test_users_are_counted_from_before_the_first_traffic_until_the_way_bac
         )
 
 
-def _answering(counts: dict[str, int]) -> Any:
-    async def answered(_: FileSwitch) -> dict[str, int]:
-        return counts
+def _answering(requests: dict[str, int], failures: dict[str, int] | None = None) -> Any:
+    async def answered(_: FileSwitch) -> RequestCounts:
+        return RequestCounts(requests=requests, failures=failures or {})
 
     return answered
 

@@ -14,7 +14,7 @@ from backends.missing import missing
 from backends.models import CheckResult, LogEntry
 from console.ports.store import Snapshot, SourceKey, Store
 from console.printing.output import document, reading_exit_code
-from console.reading.feeds import GAP_S, MORE_LOOKS, Feed, Source, read_all
+from console.reading.feeds import GAP_S, Feed, Source, read_all
 from console.reading.snapshots import SnapshotFiles
 from tests.own_time import Watch
 
@@ -70,7 +70,7 @@ async def test_what_this_host_is_late_by_itself_is_no_silence_of_a_backend(monke
     assert silent.error.message.startswith("no answer in 0.2 s; this host was late by 0.")
 
 
-@pytest.mark.parametrize(("enough", "looks"), [(1, 1), (2, 2), (3, 3), (9, 1 + MORE_LOOKS)])
+@pytest.mark.parametrize(("enough", "looks"), [(1, 1), (2, 2), (3, 3), (9, 3)])
 async def test_what_one_look_does_not_judge_is_looked_at_again(
     monkeypatch: pytest.MonkeyPatch, enough: int, looks: int
 ) -> None:
@@ -83,7 +83,7 @@ async def test_what_one_look_does_not_judge_is_looked_at_again(
         seen += 1
         return (replace(OK, message=f"look {seen}"),)
 
-    counted = feed(store, "api", counts, unjudged=lambda item: "" if item.message == f"look {enough}" else "rate")
+    counted = feed(store, "api", counts, more_looks=lambda item: 0 if item.message == f"look {enough}" else 2)
     assert await read_all([counted], deadline_s=5)
     assert [item.message for item in store.items("checks")] == [f"look {looks}"]
 
@@ -91,7 +91,7 @@ async def test_what_one_look_does_not_judge_is_looked_at_again(
 async def test_a_deadline_between_two_looks_is_no_source_that_did_not_answer() -> None:
     store = Store()
     watch = Watch()
-    assert await read_all([feed(store, "api", answers, unjudged=lambda item: "rate")], deadline_s=0.1)
+    assert await read_all([feed(store, "api", answers, more_looks=lambda item: 2)], deadline_s=0.1)
     assert watch.seconds() < GAP_S
     assert store.items("checks") == [OK]
 

@@ -260,6 +260,23 @@ def test_a_side_that_failed_is_well_again_only_by_its_rate() -> None:
     assert look(5, serving(error_pct=0.0)) == [("d/web/blue", "critical", at(1), at(5))]
 
 
+def test_what_fails_of_few_requests_is_a_warning_and_no_end_of_worse() -> None:
+    def seen(requests: int, failed: int) -> Deployment:
+        rate = round(100 * failed / requests, 2)
+        side = ColorState(weight_pct=100, healthy=True, rps=1.0, requests=requests, failed=failed, error_pct=rate)
+        return serving(colors={"blue": side, "green": ColorState(weight_pct=0, healthy=True)})
+
+    look = Look("deployments")
+    assert look(1, seen(2, 2)) == [("d/web/blue", "warning", at(1), None)]
+    assert look(2, seen(30, 30)) == [
+        ("d/web/blue", "critical", at(2), None), ("d/web/blue", "warning", at(1), at(2))
+    ]  # fmt: skip
+    assert look(3, seen(2, 1)) == [("d/web/blue", "warning", at(3), None)]
+    assert look(4, seen(3, 0)) == [
+        ("d/web/blue", "critical", at(2), at(4)), ("d/web/blue", "warning", at(3), at(4))
+    ]  # fmt: skip
+
+
 def test_the_first_look_of_another_reader_ends_nothing_that_it_can_not_judge() -> None:
     first, other = Look("deployments"), Look("deployments", began=2)
     began = first.turning.look(
