@@ -27,6 +27,7 @@ from backends.models import LogEntry, PipelineRun
 from backends.ports import LogQuery, Pipelines
 from backends.registry import AdapterContext
 from backends.settings import Duration
+from backends.text import counted
 from backends.together import together
 
 LISTED = 200
@@ -130,7 +131,9 @@ class RunLogs:
         gaps = [gap(name, None, failure.message) for failure in failures]
         if since is not None and unread:
             which = "later" if first else "older"
-            gaps.insert(0, gap(name, None, f"{len(unread)} {which} runs of that time are not read: see `runs`"))
+            are = "is" if len(unread) == 1 else "are"
+            words = f"{counted(len(unread), f'{which} run')} of that time {are} not read: see `runs`"
+            gaps.insert(0, gap(name, None, words))
         if most == LISTED_OF_A_TIME and len(listed) >= most:
             gaps.insert(0, gap(name, None, f"only the newest {most:,} runs are looked at"))
         lines = [line for answer in answers if not isinstance(answer, BackendError) for line in answer]

@@ -10,7 +10,7 @@ from backends.models.health import Health
 
 AlertState = Literal["firing", "pending", "silenced", "inhibited", "acknowledged", "unknown"]
 SilenceState = Literal["active", "pending", "expired", "unknown"]
-_THING = ("dataset", "pipeline", "dag_id", "service")
+_THING = ("dataset", "pipeline", "dag_id", "service", "instance")
 
 
 class Acknowledgement(Struct, frozen=True, kw_only=True):
@@ -42,6 +42,11 @@ class Alert(Struct, frozen=True, kw_only=True):
     targets: tuple[str, ...] = ()
     runbook_url: str | None = None
     source_url: str | None = None
+
+    @property
+    def named(self) -> str:
+        """What people call it: its name, and what it is about."""
+        return alert_subject(self.name, self.labels)
 
     @property
     def health(self) -> Health:

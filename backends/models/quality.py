@@ -66,6 +66,11 @@ class QualityScore(Struct, frozen=True, kw_only=True):
     unit: str = ""
 
     @property
+    def named(self) -> str:
+        """What people call it: the dataset, and the suite where it has several: `orders (ranges)`."""
+        return f"{self.dataset} ({self.suite})" if self.suite else self.dataset
+
+    @property
     def health(self) -> Health:
         """The same word as `state`."""
         return self.state

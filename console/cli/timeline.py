@@ -16,7 +16,7 @@ from console.session import Session
 from console.typed_times import TypedTime
 from panels.kinds.timeline import events
 from panels.kinds.timeline_event import Event, sign_of
-from panels.words import UNICODE, dated, zone_name
+from panels.words import UNICODE, ago, dated, zone_name
 
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "checks", "timeline")
 
@@ -62,7 +62,7 @@ def lines_of(found: list[Change], session: Session) -> list[str]:
     zone, now = session.context.zone, moment.utc_now()
     lines = [f"Times in {zone_name(found[-1].at, zone)}"] if found else []
     for change in found:
-        before = f"  ({change.before_s / 60:.0f}m before)" if change.before_s is not None else ""
+        before = f"  ({ago(change.before_s)} before)" if change.before_s is not None else ""
         mark = "T0" if change.t0 else "  "
         lines.append(f"{dated(change.at, zone, now)}  {UNICODE.of(_sign(change))} {mark}  {change.text}{before}")
     return lines

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from msgspec.structs import replace
 
 from backends.errors import BackendError
-from backends.models import Alert, Silence, alert_subject
+from backends.models import Alert, Silence
 from console import moment
 from console.ports.asking import warning
 from console.ports.entry import Entry
@@ -52,7 +52,7 @@ def _problems(alerts: Sequence[Alert]) -> list[Problem]:
         for alert in group.alerts[:1] if several else group.alerts:
             fires = replace(alert, state="firing") if alert.state == "acknowledged" else alert
             state = fires.state if fires.state in _QUIET else fires.health
-            subject = alert_subject(alert.name, alert.labels)
+            subject = alert.named
             words = f"{alert.name} ×{len(group.alerts)}" if several else subject
             found.append(
                 Problem(
@@ -103,7 +103,7 @@ ALERTS: Port[Alerts, Alert] = Port(
         interval_s=10.0,
         then=_then,
         single="alert",
-        says=lambda alert: f"{alert.name} {alert.summary}".strip(),
+        says=lambda alert: f"{alert.named}: {alert.summary}".removesuffix(": "),
         at=lambda alert: alert.since,
         problems=_problems,
         empty="No alerts firing",

@@ -41,7 +41,7 @@ def _problems(scores: Sequence[QualityScore]) -> list[Problem]:
     """Each score below a limit; one that nobody knows is no news of the data."""
     return [
         Problem(
-            kind="quality", ref=score.ref, state=score.state, subject=score.dataset, text=scored(score),
+            kind="quality", ref=score.ref, state=score.state, subject=score.named, text=scored(score),
             since=breached_since(score),
         )
         for score in scores if score.state in ("critical", "warning") and score.score is not None
@@ -82,7 +82,7 @@ QUALITY: Port[Quality, QualityScore] = Port(
         then=_then,
         beside=("pipelines",),
         single="dataset",
-        title=lambda score: score.dataset,
+        title=lambda score: score.named,
         says=why,
         at=lambda score: score.evaluated_at,
         problems=_problems,

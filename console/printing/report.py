@@ -39,7 +39,7 @@ from backends.ports import PipelineInfo
 from backends.text import counted, first_line
 from console.ports.derive import latest_runs
 from console.ports.store import Snapshot
-from panels.kinds.deployments import against, controller_words, doubts, failures
+from panels.kinds.deployments import against, controller_words, doubts, failures, why_not_well
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.timeline_event import Event
 from panels.words import UNICODE, ago, clock, dated, zone_name
@@ -191,7 +191,7 @@ def _red(facts: Facts) -> Iterable[OpenItem]:
     before = facts.made_at - RED_FOR
     for item in facts.items:
         if isinstance(item, Alert) and item.health == "critical" and item.since is not None and item.since <= before:
-            text = f"alert {item.name} fires for {ago((facts.made_at - item.since).total_seconds())}: {item.summary}"
+            text = f"alert {item.named} fires for {ago((facts.made_at - item.since).total_seconds())}: {item.summary}"
             yield OpenItem(kind="red", ref=item.ref, text=text)
     runs = [item for item in facts.items if isinstance(item, PipelineRun)]
     for run in latest_runs(runs):
@@ -207,7 +207,7 @@ def _red(facts: Facts) -> Iterable[OpenItem]:
 
 def _long_red(score: QualityScore) -> str:
     side = "above" if score.better == "lower" else "below"
-    return f"{score.dataset} {side} {score.crit:g}{f' {score.unit}' if score.unit else ''} for a day or longer"
+    return f"{score.named} {side} {score.crit:g}{f' {score.unit}' if score.unit else ''} for a day or longer"
 
 
 def _section(heading: str, lines: Sequence[str]) -> list[str]:
@@ -227,30 +227,35 @@ def _evidence(facts: Facts) -> list[str]:
         match item:
             case PipelineRun() if item.health == "critical" and item.ref in runs:
                 words = item.error or (run_reason(item) if item.state == "success" else "") or "no reason given"
-                lines.append(f"- run `{item.ref}` {item.state}: {_plain(words)}{_link(item.url)}")
+                lines.append(f"- run {_code(item.ref)} {item.state}: {_plain(words)}{_link(item.url)}")
             case QualityScore() if item.state in ("critical", "unknown"):
                 score = "no data" if item.score is None else f"{item.told(item.score)} (limit {item.crit:g})"
                 failed = [f"{failure.check}: {failure.detail}" for failure in item.failures[:5]]
                 words = "; ".join([*filter(None, [item.reason]), *failed])
-                lines.append(f"- dataset `{item.dataset}` {item.state} {score}{': ' + _plain(words) if words else ''}")
+                lines.append(
+                    f"- dataset {_code(item.named)} {item.state} {score}{': ' + _plain(words) if words else ''}"
+                )
             case Alert() if item.health in ("critical", "unknown"):
-                lines.append(f"- alert `{item.name}` {item.state}: {_plain(item.summary)}{_link(item.runbook_url)}")
+                lines.append(
+                    f"- alert {_code(item.named)} {item.state}: {_plain(item.summary)}{_link(item.runbook_url)}"
+                )
             case Alert() if item.state == "acknowledged":
                 by = f" by {_plain(item.ack.by)}" if item.ack else ""
                 until = f" until {_time(item.ack.until, facts)}" if item.ack and item.ack.until else ""
                 lines.append(
-                    f"- alert `{item.name}` still fires, acknowledged{by}{until}: {_plain(item.summary)}"
+                    f"- alert {_code(item.named)} still fires, acknowledged{by}{until}: {_plain(item.summary)}"
                     f"{_link(item.runbook_url)}"
                 )
             case CheckResult() if item.state in ("critical", "unknown"):
-                lines.append(f"- check `{item.name}` {item.state}: {_plain(item.message)}")
+                lines.append(f"- check {_code(item.name)} {item.state}: {_plain(item.message)}")
             case Deployment() if item.health != "ok":
                 truth = item.truth
                 layers = f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"
-                said = [*failures(item), *doubts(item), *(first_line(words) for _, words in against(item))]
+                said = [*failures(item), *doubts(item)] or [*filter(None, [why_not_well(item)])]
+                said += [first_line(words) for _, words in against(item)]
                 words = "".join(f"; {_plain(each)}" for each in said)
                 lines.append(
-                    f"- service `{item.service}` live {item.live.upper()} ({layers}){words}{_unattended(item)}"
+                    f"- service {_code(item.service)} live {item.live.upper()} ({layers}){words}{_unattended(item)}"
                 )
             case _:
                 pass
@@ -286,7 +291,7 @@ def _action(action: Action, facts: Facts) -> str:
 def _open_item(item: OpenItem, facts: Facts) -> str:
     who = f", by {item.by}" if item.by else ""
     until = f", until {_full(item.until, facts)}" if item.until else ""
-    return f"- `{item.ref}` {_plain(item.text)}{who}{until}"
+    return f"- {_code(item.ref)} {_plain(item.text)}{who}{until}"
 
 
 def _unseen(facts: Facts) -> list[str]:
@@ -307,6 +312,11 @@ def _within(action: Action, facts: Facts) -> bool:
 
 def _link(url: str | None) -> str:
     return f" <{url}>" if url else ""
+
+
+def _code(name: str) -> str:
+    """A name from outside as code, which nothing in it ends."""
+    return "`" + name.replace("`", "'") + "`"
 
 
 def _plain(text: str) -> str:

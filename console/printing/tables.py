@@ -34,7 +34,8 @@ from panels.kinds.deployments import (
 )
 from panels.kinds.pipelines import last_words
 from panels.kinds.pipelines import reason as run_reason
-from panels.words import NOTHING, UNICODE, ago, amount, clock, dated, sparkline, took
+from panels.kinds.quality import TREND, trend
+from panels.words import NOTHING, SPARK_BARS, UNICODE, ago, amount, clock, dated, took
 
 
 class View(Struct, frozen=True):
@@ -82,10 +83,7 @@ def _score(score: QualityScore, view: View) -> str:
 
 
 def _trend(score: QualityScore, view: View) -> str:
-    values = [point.score for point in score.trend]
-    if score.better == "lower" or score.unit:
-        return sparkline(values, 12, low=min([0.0, *values]), high=max([score.crit, score.warn, *values]) or 1.0)
-    return sparkline(values, 12, low=min(0.5, score.crit), high=1.0)
+    return trend(score, TREND, SPARK_BARS)
 
 
 def _why(score: QualityScore, view: View) -> str:

@@ -33,10 +33,14 @@ _INPUT = _any_of(
     r"(?:input|source|upstream) (?:file|data|partition)\w* .{0,40}(?:missing|not (?:there|available|ready))",
 )
 _SCHEMA = _any_of(
-    r"\b(?:column|field|relation|table|attribute|key)\b.{0,80}\b(?:does not exist|not found|missing|not present)",
+    r"\b(?:column|field|relation|table|attribute|key)\b.{0,80}\b(?:not found|missing|not present)",
+    r"\b(?:column|field|relation|table|attribute|key)\b.{0,80}\bdo(?:es not|esn.t) exist",
     r"\b(?:column|field|relation|table|attribute|key)\b.{0,80}\bis (?:not (?:in|part of|a column)|absent|unknown)\b",
     r"no such (?:column|table)|has no (?:column|field|attribute) named",
-    r"(?:unknown|missing|unexpected|undefined) (?:column|field)|UndefinedColumn|UndefinedTable",
+    r"(?:unknown|missing|unexpected|undefined) (?:column|field)|UndefinedColumn|UndefinedTable|UNRESOLVED_COLUMN",
+    r"invalid (?:column name|object name|identifier)|unrecognized name:|(?:column|field)\b.{0,80}\bcannot be resolved",
+    r"violates .{0,20}\bconstraint|(?:not null|check|foreign key|unique) constraint failed|cannot be null\b",
+    r"duplicate (?:key value|entry)",
     r"\bKeyError\b|AnalysisException|SchemaError|ParserError|type mismatch",
     r"schema (?:mismatch|changed|evolution|validation)|cannot (?:cast|be cast)|could not convert",
     r"invalid input syntax for|expected \d+ (?:fields|columns)",
@@ -44,7 +48,7 @@ _SCHEMA = _any_of(
 _CODE = _any_of(
     r"\b(?:SyntaxError|IndentationError|ImportError|ModuleNotFoundError|NameError|UnboundLocalError)\b",
     r"\b(?:TypeError|AttributeError|ZeroDivisionError|IndexError|NotImplementedError|RecursionError)\b",
-    r"no module named|command not found|cannot import name",
+    r"no module named|command not found|cannot import name|compilation error|UndefinedError|is undefined\b",
     r"(?:java|scala)\.lang\.(?:NullPointer|ClassNotFound|NoSuchMethod)",
     r"syntax error|exec format error|exit(?:ed)?(?: with)?(?: return)?(?: code| status)?:? 12[67]\b",
 )
@@ -54,7 +58,7 @@ _ACCESS = _any_of(
     r"(?:password )?authentication failed|invalid (?:credentials|password|token|api key)|token (?:has )?expired",
     r"PermissionError|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|UnrecognizedClient|NoCredentials",
     r"insufficient (?:privilege|permission)s?|must be owner of|role .{0,60}(?:does not exist|cannot be assumed)",
-    r"certificate (?:has expired|verify failed)|unable to locate credentials|login failed|could not authenticate",
+    r"certificate[ _](?:has expired|verify[ _]failed)|unable to locate credentials|login failed|could not authenticate",
 )
 _QUOTA = _any_of(
     r"quota\b.{0,60}(?:exceed|exhaust|reach)|(?:exceed|exhaust)\w*.{0,60}\bquota|insufficient_quota|QuotaExceeded",
@@ -71,7 +75,7 @@ _PLATFORM = _any_of(
     r"exit(?:ed)?(?: with)?(?: return)?(?: code| status)?:? -?(?:9|137|143)\b",
     r"no space left|disk (?:is )?full|too many open files|database is locked|disk quota|read-only file system",
     r"connection (?:refused|reset)|could not connect|no route to host|name resolution|broken pipe",
-    r"server closed the connection|could not translate host name",
+    r"server closed the connection|lost connection|could not translate host name",
     r"name or service not known|no such host|too many connections|remaining connection slots",
     r"heartbeat|zombie|worker (?:lost|died)|executor .{0,80}reported that the task instance",
     r"\b50[0234] (?:internal|bad gateway|service unavailable|gateway time-?out)|rate exceeded|throttl",

@@ -146,11 +146,11 @@ def _note(run: PipelineRun) -> list[str]:
 
 def _score_line(score: QualityScore) -> str:
     if score.score is None or score.state == "unknown":
-        return f"{score.dataset}: {score.reason or 'nobody knows its quality'}"
+        return f"{score.named}: {score.reason or 'nobody knows its quality'}"
     failed = f", {score.failures[0].check}: {score.failures[0].detail}" if score.failures else ""
     limit = score.warn if score.broken is None else score.broken
     wanted = f"at {'most' if score.better == 'lower' else 'least'} {score.told(limit)} is wanted"
-    return f"{score.dataset} scored {score.told(score.score)}, {wanted}{failed}"
+    return f"{score.named} scored {score.told(score.score)}, {wanted}{failed}"
 
 
 def _found(kind: TriageKind, evidence: list[str]) -> Triage:

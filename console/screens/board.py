@@ -13,6 +13,7 @@ from textual.events import Resize
 from textual.geometry import Size
 
 from backends.models import severity_rank
+from backends.text import counted
 from console.ports.record import Port, loaded
 from console.ports.store import Store
 from console.ports.table import PORTS, reading_of
@@ -281,7 +282,7 @@ class Board(Vertical):
             return [*words, *self._time_words()]
         late, gaps, missing = self.counts() if self.counts else (0, 0, 0)
         words += [Cell(f"{late:,} late", "warning")] if late else []
-        words += [Cell(f"{gaps} gaps, {missing:,}+ lines missing", "warning")] if gaps else []
+        words += [Cell(f"{counted(gaps, 'gap')}, {missing:,}+ lines missing", "warning")] if gaps else []
         if self.logs.follow:
             return [*words, Cell("following", "muted")]
         new = f"{self.logs.new:,} new, " if self.logs.new else ""

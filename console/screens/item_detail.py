@@ -211,7 +211,7 @@ def title_of(item: Any) -> str:
     """What the frame is called."""
     match item:
         case QualityScore():
-            return f"Quality of {item.dataset}"
+            return f"Quality of {item.named}"
         case Alert():
             return f"Alert {item.name}"
         case CheckResult():

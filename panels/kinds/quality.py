@@ -45,9 +45,8 @@ def reason(score: QualityScore) -> str:
 
 def why(score: QualityScore) -> str:
     """A dataset, its score and what is wrong with it, in one line: `orders 0.71 < 0.80: not_null id: 3 rows`."""
-    name = f"{score.dataset} ({score.suite})" if score.suite else score.dataset
     measured, words = score_words(score), reason(score)
-    return f"{name} {measured}" + (f": {words}" if words and words != measured else "")
+    return f"{score.named} {measured}" + (f": {words}" if words and words != measured else "")
 
 
 def trend(score: QualityScore, width: int, bars: str) -> str:
@@ -129,7 +128,7 @@ QUALITY: Kind[QualityScore] = Kind(
     counted=lambda score: ((score.state, tone(score)),),
     count_order=_COUNTED,
     reason=reason,
-    text=lambda score: f"{score.dataset} {score.state} {score.backend}",
+    text=lambda score: f"{score.named} {score.state} {score.backend}",
     fields=lambda score: {
         "state": score.state,
         "dataset": score.dataset,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from msgspec.structs import replace
 
-from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, TimelineEvent, alert_subject
+from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, TimelineEvent
 from panels.columns import Cell, Column, Kind, Moment, Tone, tone_of
 from panels.kinds.alerts import fold
 from panels.kinds.pipelines import in_words, reason, run_name, state_words
@@ -132,7 +132,7 @@ def _of_alerts(alerts: Sequence[Alert], made: Set[str]) -> Iterable[Event]:
         several = f" ×{len(group.alerts)}" if len(group.alerts) > 1 else ""
         if first.since is not None:
             begun = replace(first, state=_BEFORE_IT_WAS_HIDDEN.get(first.state, first.state))
-            named = first.name if several else alert_subject(first.name, first.labels)
+            named = first.name if several else first.named
             words = f"{named}{several} {begun.state}" + (f": {first.summary}" if first.summary else "")
             yield Event(f"{first.ref}#alert", first.since, begun.health, words, first, "alert")
         hidden = [
@@ -175,7 +175,7 @@ def _run(run: PipelineRun, zone: tzinfo) -> str:
 
 def scored(score: QualityScore) -> str:
     """A score beyond its limit as an event."""
-    return f"{score.dataset} scored {'no data' if score.score is None else score.told(score.score)}"
+    return f"{score.named} scored {'no data' if score.score is None else score.told(score.score)}"
 
 
 def _scored_at(score: QualityScore, at: datetime) -> str:

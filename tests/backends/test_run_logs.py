@@ -131,6 +131,8 @@ async def test_runs_that_are_not_read_are_said_where_a_time_was_asked_for(
     first, *_ = await adapter.query(LogQuery(since=T0))
     assert is_gap(first)
     assert "3 older runs of that time are not read" in first.message
+    first, *_ = await logs_of(pipelines, tmp_path, http, runs=4).query(LogQuery(since=T0))
+    assert "1 older run of that time is not read" in first.message
 
 
 async def test_only_the_pipelines_that_are_named(pipelines: FakePipelines, tmp_path: Path, http: Http) -> None:

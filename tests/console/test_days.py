@@ -48,6 +48,16 @@ def test_a_timeline_and_the_tasks_of_a_run_say_their_day(monkeypatch: pytest.Mon
     assert "2026-11-28 23:50:00" in "\n".join(item_table(TaskRun, [task], View(NOW, UTC)))
 
 
+@pytest.mark.parametrize(
+    ("before_s", "words"), [(20, "(20s before)"), (59, "(59s before)"), (90, "(1m before)"), (7500, "(2h before)")]
+)
+def test_the_timeline_says_how_long_before_as_the_panel_and_the_report_do(before_s: float, words: str) -> None:
+    """It said `0m before` of what came 20 s before the trouble, and `125m`."""
+    session = cast(Any, SimpleNamespace(context=SimpleNamespace(zone=UTC)))
+    change = Change(at=NOW, kind="flip", ref="", health="ok", text="x", url=None, t0=False, before_s=before_s)
+    assert lines_of([change], session)[1].endswith(words)
+
+
 def test_a_report_over_midnight_says_where_the_day_begins() -> None:
     since = MADE_AT - timedelta(hours=4)
     found = replace(facts(alert(3.5), alert(1, "Late"), actions=(action(),)), since=since)

@@ -15,6 +15,7 @@ from backends.models import (
     ControllerView,
     FailedExpectation,
     OrderOffer,
+    QualityScore,
     RollbackOffer,
     RunState,
     TrendPoint,
@@ -22,11 +23,11 @@ from backends.models import (
     TruthLayer,
 )
 from console.ports.deployments import DEPLOYMENTS as PORT
-from console.printing.tables import reasons
+from console.printing.tables import View, item_table, reasons
 from panels.columns import Kind, Line, Moment, counts, fit, row, text_of
 from panels.kinds import alerts, deployments, pipelines, quality, timeline
 from panels.widths import display_width
-from panels.words import ASCII
+from panels.words import ASCII, UNICODE
 from tests.console.fakes import NOW, ago, alert, deployment, incident, run, score
 
 MOMENT = Moment(NOW)
@@ -118,6 +119,14 @@ def test_a_fall_shows_in_the_trend_and_bars_stay_within_their_height() -> None:
     assert len(bars) == 13
     assert bars[-1] == "0"
     assert bars[0] > bars[-1]
+
+
+@pytest.mark.parametrize("values", [(0.99, 0.93), (0.99, 0.94), (0.96, 0.9)])
+def test_a_breach_of_the_warning_limit_is_seen_in_panel_and_table(values: tuple[float, float]) -> None:
+    item = replace(score("a", 0.9, "warning", 1), trend=tuple(TrendPoint(NOW, value) for value in values))
+    panel = quality.trend(item, 13, UNICODE.bars)
+    assert panel[0] > panel[1]
+    assert panel in item_table(QualityScore, [item], View(NOW, UTC))[1]
 
 
 def test_alerts_of_one_name_group_and_state_are_one_row() -> None:

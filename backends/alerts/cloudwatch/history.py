@@ -17,7 +17,7 @@ from backends.alerts.cloudwatch.wire import Alarm
 from backends.aws.account import Account
 from backends.aws.wire import told
 from backends.json_text import decode_text
-from backends.models import Alert, TimelineEvent, alert_subject
+from backends.models import Alert, TimelineEvent
 from backends.settings import Duration
 from backends.text import clean
 
@@ -115,7 +115,7 @@ def _spells(items: Sequence[HistoryItem], alarm: Alarm, as_alert: AsAlert) -> It
             continue
         alert = as_alert(replace(alarm, state_value=state, state_reason=why), item.at)
         until = following.at if following is not None else None
-        subject = alert_subject(alert.name, alert.labels)
+        subject = alert.named
         word = "fired" if state == "ALARM" else "did not know"
         lasted = f" for {Duration(round((until - item.at).total_seconds()))}" if until is not None else ""
         yield TimelineEvent(

@@ -30,7 +30,8 @@ def rollback_findings(seen: Seen, revision: str) -> list[Finding]:
     if at_once := seen.state.at_once:
         return [Finding(level="ok", code="way-back", text=at_once)]
     steps = [step_words(step) for step in seen.rollout.spec.steps]
-    again = f"its {len(steps)} steps run again ({', '.join(steps[:6])})" if steps else "it is brought up anew"
+    its = "its 1 step runs" if len(steps) == 1 else f"its {len(steps)} steps run"
+    again = f"{its} again ({', '.join(steps[:6])})" if steps else "it is brought up anew"
     return [Finding(level="warning", code="way-back", text=f"{up}; {again}", fix="promote --full skips what is left")]
 
 

@@ -19,6 +19,8 @@ from backends.models import (
     Silence,
     TimelineEvent,
     TrendPoint,
+    Truth,
+    TruthLayer,
 )
 from backends.ports import PipelineInfo
 from console.ports.store import Snapshot, SourceError, SourceKey
@@ -90,8 +92,33 @@ def test_a_quiet_window_says_so_in_every_section() -> None:
 
 
 def test_words_from_outside_are_no_markdown() -> None:
-    text = "\n".join(incident(facts(alert(1, summary="<script> [x](http://evil) `rm`"))))
+    named = replace(alert(1, summary="<script> [x](http://evil) `rm`"), labels={"dataset": "a` [x](http://evil) `b"})
+    text = "\n".join(incident(facts(named)))
     assert "\\<script\\> \\[x\\](http://evil) \\`rm\\`" in text
+    assert "- alert `Down a' [x](http://evil) 'b` firing" in text
+
+
+def test_of_several_problems_of_one_name_each_says_which_it_is() -> None:
+    """Two alerts of one rule, two suites of one dataset, and a service of which nobody knows what is live."""
+    down = [replace(alert(1, summary=""), ref=f"am/{host}", labels={"instance": host}) for host in ("db-1", "db-2")]
+    suites = [
+        QualityScore(
+            ref=f"dq/orders/{suite}", backend="dq", dataset="orders", suite=suite, score=value, warn=0.95, crit=0.8,
+            state="critical", evaluated_at=ago(0.5), trend=(TrendPoint(ago(30), value), TrendPoint(ago(0.5), value)),
+        ) for suite, value in (("nulls", 0.71), ("ranges", 0.62))
+    ]  # fmt: skip
+    lost = TruthLayer(value="unknown", detail="web.conf: no such file")
+    service = deployment(live="unknown", truth=Truth(control=lost, endpoints=lost, data=lost))
+    found = facts(*down, *suites, service)
+    text = "\n".join(incident(found))
+    assert "- alert `Down db-1` firing" in text
+    assert "- alert `Down db-2` firing" in text
+    assert "- dataset `orders (nulls)` critical 0.71" in text
+    assert "- dataset `orders (ranges)` critical 0.62" in text
+    assert "orders (nulls) scored 0.71" in text
+    assert "data unknown); web.conf: no such file" in text
+    red = [each.text for each in open_items(found, silences=[], pipelines=[], records=[]) if each.kind == "red"]
+    assert {"orders (nulls) below 0.8 for a day or longer", "orders (ranges) below 0.8 for a day or longer"} <= {*red}
 
 
 def test_a_handover_lists_what_is_open_by_kind_with_who_and_until_when() -> None:
