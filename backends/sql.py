@@ -77,7 +77,10 @@ _FIX_OF_WORDS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("authentication failed", "role \"", "access denied", "no password supplied"),
      "check the user and the password of the URL"),
     (("permission denied",), "grant its user the right to read it"),
+    (("ssl was required", "certificate verify failed", "sslmode"), "check `sslmode` in the URL, and the server's SSL"),
 )  # fmt: skip
+# No path of ours: where the whole URL is a secret, a word of it in a hint would be stars.
+_WRITE_A_URL = "write it like postgresql://USER@HOST/DATABASE or sqlite:///FILE"
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 # Of a server whose host is gone (s, ms): by the default of the system, a thread waits for it for 2 h.
 _LOST_AFTER: dict[str, Any] = {
@@ -167,7 +170,7 @@ class Database:
             except ValueError as error:
                 raise self._error("config", "not a database URL", str(error)) from None
             except sa.exc.ArgumentError:
-                raise self._error("config", "not a database URL", "write it like sqlite:///warehouse.db") from None
+                raise self._error("config", "not a database URL", _WRITE_A_URL) from None
             if parsed.get_backend_name() == "sqlite":
                 self._engine = self._sqlite_engine(parsed.database or "")
                 return
@@ -186,6 +189,8 @@ class Database:
             except ImportError as error:
                 missing = error.name or "its driver"
                 raise self._error("config", f"the Python module {missing} is missing", f"install {missing}") from None
+            except sa.exc.NoSuchModuleError:
+                raise self._error("config", f"no database is known by {parsed.drivername}://", _WRITE_A_URL) from None
             except (sa.exc.SQLAlchemyError, TypeError) as error:
                 words = quoted(str(error).splitlines()[0])
                 raise self._error("config", words, "write a URL as SQLAlchemy documents it") from None
@@ -194,7 +199,7 @@ class Database:
         import sqlalchemy as sa
 
         if database in ("", ":memory:"):
-            raise self._error("config", "an SQLite URL without a file", "write it like sqlite:///warehouse.db")
+            raise self._error("config", "an SQLite URL without a file", _WRITE_A_URL)
         path = path_of(database, self._base_dir)
         self.where = clean(str(path), 300)
 

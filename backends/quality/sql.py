@@ -41,8 +41,8 @@ DEFAULT_TABLE = "data_quality_log"
 SUITE_COLUMNS = ("suite", "check_type")
 NEEDED_COLUMNS = ("dataset", "score", "evaluated_at")
 FIX_COLUMNS = (
-    "the table needs the columns dataset, score and evaluated_at, and may have passed, total, failures, run_ref; for "
-    "others, write a `query` that names them so"
+    "the table needs the columns dataset, score and evaluated_at, and may have passed, total, failures, run_ref and "
+    "suite; for others, write a `query` that names them so"
 )
 MAX_ROWS = 20_000
 _TABLE = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)?")
@@ -52,7 +52,9 @@ class SqlQualityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Where the scores are, and what they mean.
 
     url: an SQLAlchemy URL without a password, or a reference to one.
-    table: the table of the scores; `data_quality_log` where neither this nor `query` is set.
+    table: the table of the scores; `data_quality_log` where neither this nor `query` is set. Columns: dataset, score
+        and evaluated_at; where there, passed, total, failures (a JSON list of {check, detail}), run_ref, and suite or
+        check_type (which of several evaluations of a dataset it is).
     query: a `select` of the same columns, instead of `table`.
     warn: a score below this (0..1, after `scale`) is a warning.
     crit: a score below this is critical.

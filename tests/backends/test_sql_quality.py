@@ -263,6 +263,30 @@ async def test_what_cannot_be_read_says_why(warehouse: Path, config: dict[str, A
     assert (await only(quality_in(warehouse))).score == 0.9, "and nothing was written"
 
 
+@pytest.mark.parametrize(
+    ("url", "words", "fix"),
+    [
+        ("warehouse.db", "not a database URL", "write it like postgresql://USER@HOST/DATABASE or sqlite:///FILE"),
+        ("redis://127.0.0.1/0", "no database is known by redis://", "write it like postgresql://USER@HOST/DATABASE"),
+        ("postgres://m@127.0.0.1/x", "not a database URL", "write postgresql:// instead of postgres://"),
+        (
+            "sqlite://",
+            "an SQLite URL without a file",
+            "write it like postgresql://USER@HOST/DATABASE or sqlite:///FILE",
+        ),
+    ],
+)
+async def test_a_url_that_is_none_says_how_one_is_written_also_behind_a_reference(
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch, url: str, words: str, fix: str
+) -> None:
+    """All of what a reference leads to is a secret: the hint was `write it like sqlite:///***`."""
+    monkeypatch.setenv("WAREHOUSE_URL", url)
+    error = await refusal(quality_in(warehouse, url={"env": "WAREHOUSE_URL"}))
+    assert error.kind == "config"
+    assert words in error.message
+    assert error.fix.startswith(fix)
+
+
 async def test_a_locked_database_is_waited_for_and_then_an_error(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "warehouse.db", isolation_level=None)
     connection.execute(TABLE)

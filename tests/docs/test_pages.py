@@ -37,6 +37,15 @@ def test_the_schema_knows_what_is_decoded_later():
         assert list(validator.iter_errors(entry | wrong))
 
 
+def test_the_columns_that_a_table_must_have_are_on_the_page():
+    """They stood in no page: a table without them was refused, and what to name them was a guess."""
+    from backends.quality.sql import NEEDED_COLUMNS, SUITE_COLUMNS, SqlQualityConfig
+
+    _, words = words_of(SqlQualityConfig)
+    missing = [name for name in (*NEEDED_COLUMNS, *SUITE_COLUMNS) if name not in words["table"]]
+    assert missing == []
+
+
 class Described(ProbeTarget, frozen=True, kw_only=True):
     """What it is.
 

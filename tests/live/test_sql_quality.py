@@ -49,8 +49,8 @@ def server(cluster: PostgresServer) -> PostgresServer:
 async def connect(server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
     opened: list[SqlQuality] = []
 
-    def connected(user: str = "monitor", password: str = PASSWORD, **config: Any) -> SqlQuality:
-        monkeypatch.setenv("WAREHOUSE_URL", server.url(user, password))
+    def connected(user: str = "monitor", password: str = PASSWORD, options: str = "", **config: Any) -> SqlQuality:
+        monkeypatch.setenv("WAREHOUSE_URL", server.url(user, password) + options)
         place: dict[str, Any] = {"url": {"env": "WAREHOUSE_URL"}, "timeout": "20s"}
         place |= {} if "query" in config else {"table": "dq.data_quality_log"}
         opened.append(build("quality", "sql", {**place, **config}, AdapterContext("dq", tmp_path, tmp_path, Http())))
@@ -170,6 +170,7 @@ async def test_what_is_wrong_is_named(
     ("change", "fix"),
     [
         ({"password": "wrong"}, "check the user and the password of the URL"),
+        ({"options": "?sslmode=require"}, "check `sslmode` in the URL"),
         ({"table": "dq.nothing"}, "the table needs the columns dataset, score and evaluated_at"),
         (
             {"query": "select no_such from dq.data_quality_log"},
