@@ -269,11 +269,6 @@ async def test_what_cannot_be_read_says_why(warehouse: Path, config: dict[str, A
         ("warehouse.db", "not a database URL", "write it like postgresql://USER@HOST/DATABASE or sqlite:///FILE"),
         ("redis://127.0.0.1/0", "no database is known by redis://", "write it like postgresql://USER@HOST/DATABASE"),
         ("postgres://m@127.0.0.1/x", "not a database URL", "write postgresql:// instead of postgres://"),
-        (
-            "sqlite://",
-            "an SQLite URL without a file",
-            "write it like postgresql://USER@HOST/DATABASE or sqlite:///FILE",
-        ),
     ],
 )
 async def test_a_url_that_is_none_says_how_one_is_written_also_behind_a_reference(
