@@ -422,6 +422,4 @@ class Gate:
 
     def _held(self, occupied: Action) -> ActionError:
         words, fix = held_by(occupied, self.journal.location, self.policy.zone, "watch")
-        if not self.orphaned(occupied) and not kind_of(occupied.kind).one_order:
-            fix += f", or {command('deploy rollback', occupied.service)}"
         return ActionError(kind="held", message=words, fix=fix)

@@ -63,8 +63,7 @@ def frozen_words(action: Action) -> str:
 
 def stopped_ways(action: Action) -> str:
     """The commands that go on with one whose runner is stopped, or end it."""
-    back = f", or {command('deploy rollback', action.service)}" if kind_of(action.kind).moves else ""
-    return f"kill -CONT {action.stopped_pid} or kill -9 {action.stopped_pid}, here{back}"
+    return ", or ".join([f"kill -CONT {action.stopped_pid} or kill -9 {action.stopped_pid}, here", *_way_back(action)])
 
 
 def since_words(since: datetime, zone: tzinfo, why: str = "") -> str:
@@ -73,15 +72,15 @@ def since_words(since: datetime, zone: tzinfo, why: str = "") -> str:
 
 
 def held_by(action: Action, location: JournalLocation, zone: tzinfo, word: str) -> tuple[str, str]:
-    """Who holds a service, with what, since when, and where nobody runs it, that; and what to do: `teal action WORD`
-    of one that goes on."""
+    """Who holds a service, with what, since when, and where nobody runs it, that; and what to do: of one that goes on
+    `teal action WORD`, or the way back of one that moves traffic."""
     who = f"{action.actor.login}@{action.actor.host}" if action.actor else "somebody"
     begun = local_words(action.started_at, zone) if action.started_at else "?"
     phase = phase_words(action.phase) or action.status.replace("_", " ")
     words = f"{action.kind} {action.id} of {who} is open on {action.service} since {begun}, {phase}"
     since = orphaned_since(action, location)
     if since is None:
-        return words, command(f"action {word}", action.id or "")
+        return words, ", or ".join([command(f"action {word}", action.id or ""), *_way_back(action)])
     return f"{words}; {since_words(since, zone, why_orphaned(action, location))}", ways_out(action)
 
 
@@ -124,11 +123,15 @@ def ways_out(action: Action) -> str:
     possible = possible_orders(action, orphaned=True)
     stuck = action.status == "conflict" and kind_of(action.kind).forward  # to look again finds the same
     ways = [] if possible["resume"] or stuck else [command("action resume", action.id or "")]
-    if kind_of(action.kind).moves:
-        ways.append(command("deploy rollback", action.service))
+    ways += _way_back(action)
     if stuck:
         ways.append(command("action abandon", action.id or "", reason="WHY"))
     return ", or ".join(ways) or command("action show", action.id or "")
+
+
+def _way_back(action: Action) -> list[str]:
+    """The command of the way back, where there is one."""
+    return [command("deploy rollback", action.service)] if kind_of(action.kind).moves else []
 
 
 async def tell(

@@ -77,6 +77,20 @@ async def test_who_is_refused_for_it_hears_that_nobody_runs_it(tmp_path: Path, s
         assert told.fix == ways_out(found)
 
 
+async def test_who_plans_and_who_orders_beside_a_live_action_hear_of_the_same_ways(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    """The plan named one of them, and the gate both."""
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        begun = await in_phase(house, "bake")
+        plan = await house.gate.plan(ANALYTICS_FLIP)
+        (told,) = [finding for finding in plan.findings if finding.code == "open-action"]
+        assert told.fix == f"teal action watch {begun.id}, or teal deploy rollback analytics"
+        assert house.gate._held(begun).fix == told.fix
+        assert (await house.order(ANALYTICS_ROLLBACK)).id == begun.id
+        await house.ended(begun)
+
+
 async def test_a_runner_that_could_not_write_its_journal_says_so_where_nobody_runs_its_action(
     tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
