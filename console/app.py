@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
-from textual import events, work
+from textual import events
 from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
@@ -33,6 +33,7 @@ from console.ports.table import dated
 from console.screens import everywhere
 from console.screens.host import is_too_small
 from console.screens.overview import Overview
+from console.screens.working import PRESS_AGAIN, READ_AGAIN, read_again, tell, work
 from console.settling import Settling
 from panels.ascii import AsciiOnly
 from panels.clusters import ByFirst
@@ -160,6 +161,7 @@ class TealApp(Opening, inherit_bindings=False):
         """Called once by the overview, after the first paint: now there may be I/O."""
         gc.freeze()
         gc.enable()
+        self.session.store.defects.tell = self._part_failed
         self.session.start()
         for first_s, every_s, what in ((SAY_ON_FIRST_S, SAY_ON_S, self._say_on), (SAY_ON_FIRST_S, CARE_S, self._care)):
             self.set_timer(first_s, what)
@@ -168,19 +170,23 @@ class TealApp(Opening, inherit_bindings=False):
             self.call_later(self.open_item, self._first)
             self.call_later(self._cover)
 
-    @work(exclusive=True, group="on", exit_on_error=False)
+    @work(exclusive=True, group="on")
     async def _say_on(self) -> None:
         """Tell the others that this console is open. Nothing depends on it."""
         with contextlib.suppress(BackendError):
             await self.session.orders.say_on(armed=self.arming.armed and self.session.context.protected)
 
-    @work(exclusive=True, group="care", exit_on_error=False)
+    @work(exclusive=True, group="care")
     async def _care(self) -> None:
         """Tell of actions that nobody runs, and show them."""
         await self.session.orders.care()
         for screen in self.screen_stack:
             if isinstance(screen, Overview) and screen.is_mounted:
                 screen.read_actions()
+
+    def _part_failed(self, words: str) -> None:
+        """Of what lies behind the screens, which goes on by itself: `r` forgets it until it fails again."""
+        tell(self.screen_stack[0], words, f"{words} {READ_AGAIN}")
 
     async def on_unmount(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -290,7 +296,7 @@ class TealApp(Opening, inherit_bindings=False):
         if over:
             self._attend_ended(over)
 
-    @work(group="attend", exit_on_error=False)
+    @work(group="attend")
     async def _attend_ended(self, over: set[str]) -> None:
         """A way back that failed is open no more, and needs somebody all the same."""
         with contextlib.suppress(BackendError):
@@ -318,7 +324,7 @@ class TealApp(Opening, inherit_bindings=False):
                 return
         self.notify(text, markup=False)
 
-    @work(group="copy", exclusive=True, exit_on_error=False)
+    @work(group="copy", exclusive=True, then=PRESS_AGAIN)
     async def copy(self, text: str) -> None:
         """Send text to the clipboard and say so."""
         from console.clipboard import copy
@@ -370,6 +376,8 @@ class TealApp(Opening, inherit_bindings=False):
 
     def action_refresh_now(self) -> None:
         self.session.refresh()
+        for screen in self.screen_stack:
+            read_again(screen)
         self.say("reading every source now")
 
     def action_arm(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import traceback
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,32 @@ from backends.files import write_plain
 from backends.host_limits import limit_of
 from console.errors import EXIT_INTERNAL, EXIT_UNREACHABLE, CommandError
 from console.paths import state_dir
+
+
+class Defects:
+    """Of one session: a part that failed is told to whoever holds the session, and the rest goes on. What fails at the
+    same place again leaves no second crash file: most parts try again every few seconds."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, CommandError] = {}
+        self.tell: Callable[[str], object] = lambda words: None
+
+    def of(self, error: Exception) -> str:
+        """What is said of it, with the crash file."""
+        place = f"{type(error)} {traceback.extract_tb(error.__traceback__)}"
+        told = self._known[place] = self._known.get(place) or of_defect(error)
+        return f"A part of the console failed: {told.message}; {told.fix}."
+
+    def happened(self, error: Exception) -> None:
+        """Tell of one."""
+        self.tell(self.of(error))
+
+    async def kept(self, work: Awaitable[None]) -> None:
+        """`work` of a task that nobody waits for."""
+        try:
+            await work
+        except Exception as error:
+            self.happened(error)
 
 
 def of_defect(error: BaseException) -> CommandError:

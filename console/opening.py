@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from textual import work
-
 from backends.models import Alert, TimelineEvent
 from console.ports.record import loaded
 from console.ports.store import SourceKey
@@ -15,6 +13,7 @@ from console.ports.table import port_of
 from console.screens import everywhere
 from console.screens.host import Host
 from console.screens.overview import Overview
+from console.screens.working import PRESS_AGAIN, work
 
 if TYPE_CHECKING:
     from actions.models import Request
@@ -167,7 +166,7 @@ class Opening(Host):
         else:
             self.to_overview(lambda _: self.open_item(found))
 
-    @work(group="way back", exclusive=True, exit_on_error=False)
+    @work(group="way back", exclusive=True, then=PRESS_AGAIN)
     async def action_way_back(self) -> None:
         """Plan the rollback of what the screen is about, else of the action that is open, else of the only service."""
         from console.screens.way_back import way_back

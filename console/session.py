@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -19,7 +18,7 @@ from backends.errors import BackendError
 from backends.models import Deployment, Item, LogEntry, Panel, PipelineRun, RunCondition, TaskRun
 from backends.text import clean
 from console import moment
-from console.config.edited import EditedEntries
+from console.config.edited import ConfigFiles, EditedEntries
 from console.config.selection import Selection
 from console.orders import Orders
 from console.ports.deployments import DEPLOYMENTS
@@ -79,7 +78,6 @@ class ContextInfo(Struct, frozen=True):
     identity: str
     theme: str = ""
     notify_terminal: bool = True
-    config_files: tuple[Path, ...] = ()
 
 
 class Acting(Struct, frozen=True):
@@ -118,7 +116,9 @@ class Session:
             identity=self.orders.identity,
             theme=selection.theme,
             notify_terminal=selection.notify_terminal and self._config.notify_terminal,
-            config_files=() if selection.context.sandbox else (selection.context.path, selection.context.source),
+        )
+        self.config_files = ConfigFiles(
+            () if selection.context.sandbox else (selection.context.path, selection.context.source)
         )
         self.armed = not self._config.protected
         self.since = since
@@ -173,7 +173,8 @@ class Session:
             self._kept.add_done_callback(lambda _: loop.call_soon_threadsafe(self.show_kept))
         self.memory.changed = lambda: self.refresh("timeline")
         running = {"feeds": self._run_feeds(), "memory": self.memory.run()}
-        self._tasks = [asyncio.create_task(work, name=name) for name, work in running.items()]
+        kept = self.store.defects.kept
+        self._tasks = [asyncio.create_task(kept(work), name=name) for name, work in running.items()]
 
     async def read(self, *, deadline_s: float | None = None, patient: bool = False, look: bool = True) -> bool:
         """Read every source once, side by side, and keep what began and ended, unless that comes later (`look`). False
@@ -261,7 +262,8 @@ class Session:
         action = await self.orders.submit(plan, consent)
         self.refresh()
         if self._tasks and kind_of(plan.kind).port == "alerts" and action.id:  # quick: soon the alerts are others
-            self._tasks.append(asyncio.create_task(self._read_alerts_after(action.id), name="read alerts"))
+            reading = self.store.defects.kept(self._read_alerts_after(action.id))
+            self._tasks.append(asyncio.create_task(reading, name="read alerts"))
         return action
 
     def watch(self, action_id: str) -> AsyncIterator[Action]:
@@ -301,7 +303,7 @@ class Session:
 
     def _edited_entries(self) -> EditedEntries:
         context = self._selection.context
-        return EditedEntries(self.context.config_files, context.path, context.name, context.entries)
+        return EditedEntries(self.config_files, context.path, context.name, context.entries)
 
     def _episode_file(self) -> EpisodeFile:
         from console.reading.episode_file import EpisodeFile

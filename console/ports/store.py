@@ -10,6 +10,7 @@ from msgspec import Struct
 from backends.errors import BackendError, ErrorKind
 from backends.models import Health, Panel
 from console import moment
+from console.crash import Defects
 
 READS_KEPT = 60
 STALE_AFTER_INTERVALS = 3
@@ -95,6 +96,7 @@ class Store:
         self._snapshots: dict[SourceKey, Snapshot] = {}
         self._reads: dict[SourceKey, deque[Read]] = {}
         self._listeners: list[Listener] = []
+        self.defects = Defects()
 
     def put(self, snapshot: Snapshot) -> None:
         """Replace what was known of one source and tell everybody."""
@@ -103,7 +105,10 @@ class Store:
             self._note(snapshot)
         self._snapshots[snapshot.key] = snapshot
         for listener in tuple(self._listeners):
-            listener(snapshot)
+            try:
+                listener(snapshot)
+            except Exception as defect:  # not the source's, nor of those that hear of it too
+                self.defects.happened(defect)
 
     def expect(self, snapshot: Snapshot) -> None:
         """A source that is configured and was not read yet; whoever is told of what is read is not told of it."""

@@ -14,7 +14,6 @@ from backends.missing import collected
 from backends.retrying import backoff_s
 from backends.stopwatch import Stopwatch, timed
 from console import moment
-from console.crash import write_crash_file
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
 
 DEADLINE_S = 15.0
@@ -78,9 +77,8 @@ class Feed:
             while True:
                 try:
                     await self.read()
-                except Exception as defect:
-                    # Not the backend's: whoever listens to the store failed. The next snapshot may be shown well.
-                    write_crash_file(defect)
+                except Exception as defect:  # not the backend's; the next snapshot may be kept well
+                    self._store.defects.happened(defect)
                 self._wake.clear()
                 try:
                     async with asyncio.timeout(self._wait_s()):

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from backends.models import LogEntry
 from console import moment
-from console.crash import write_crash_file
-from console.ports.store import Snapshot, SourceKey, Store
+from console.ports.store import Snapshot, SourceError, SourceKey, Store
 
 if TYPE_CHECKING:
     from backends.ports import LogQuery, Logs
     from console.reading.tail import Tail
 
 KEPT = 500  # lines of each source in the store: for what does not listen
+
+_NOT_FOLLOWED = SourceError("internal", "a part of the console failed: no line is read any more", "press r")
 
 Listener = Callable[[list[LogEntry] | None], None]
 
@@ -85,7 +86,12 @@ class LogFeed:
                         try:
                             listener(batch)
                         except Exception as defect:  # the next batch may be shown well
-                            write_crash_file(defect)
+                            self._store.defects.happened(defect)
+        except Exception as defect:  # from now on nothing is followed
+            self._store.defects.happened(defect)
+            for name, state in tail.states.items():
+                state.error, state.followed_since = _NOT_FOLLOWED, None
+                self._put(tail, name)
         finally:
             states.cancel()
 

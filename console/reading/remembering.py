@@ -73,8 +73,11 @@ class Remembering:
         while True:
             await self._stir.wait()
             await asyncio.sleep(SETTLE_S)
-            if await self.look():
-                self.changed()
+            try:
+                if await self.look():
+                    self.changed()
+            except Exception as defect:  # what comes next may be kept well
+                self._store.defects.happened(defect)
 
     async def look(self) -> bool:
         """Look at what is new; whether anything began or ended."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -38,6 +37,7 @@ from console.screens.moving import Scroll
 from console.screens.page import Page
 from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, Row, listing, mark, now, row, sides, style_of
 from console.screens.plan_words import refusal, subject, worries
+from console.screens.working import work
 from panels.keybar import KeyBar
 from panels.words import Symbols
 
@@ -114,7 +114,12 @@ class ActionScreen(Page):
 
     # ---- following
 
-    @work(group="watch", exclusive=True)
+    def _lost(self, error: Refused | BackendError) -> None:
+        self._trouble = refusal(error, self.of)
+        self.query_one(Frame).titles(right="not readable")
+        self._show_end()
+
+    @work(group="watch", exclusive=True, lost=_lost)
     async def _follow(self) -> None:
         self._left_off = False
         try:
@@ -122,9 +127,7 @@ class ActionScreen(Page):
                 self._trouble = []
                 self._show(action)
         except (Refused, BackendError) as error:
-            self._trouble = refusal(error, self.of)
-            self.query_one(Frame).titles(right="not readable")
-            self._show_end()
+            self._lost(error)
             return
         if self.action is not None and self.action.open:
             self._left_off = True

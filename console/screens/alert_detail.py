@@ -6,7 +6,6 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
 from textual.binding import Binding, BindingType
 
 from backends.errors import BackendError
@@ -14,6 +13,7 @@ from backends.models import Alert, Silence
 from console.ports.alerts import silencer, why_not_silenced
 from console.screens.item_detail import ItemDetail, heading
 from console.screens.parts import MUTED, Row, mark, row, style_of
+from console.screens.working import work
 from panels.kinds.alerts import is_alike
 from panels.words import ago, clock, zone_name
 
@@ -50,7 +50,12 @@ class AlertDetail(ItemDetail):
             self._looked_at = now
             self._look()
 
-    @work(exclusive=True)
+    def _lost(self, error: BackendError | TimeoutError) -> None:
+        words = f"not known: {error.message if isinstance(error, BackendError) else 'no answer in time'}"
+        self._silences = [row(mark("unknown", self.of), words, style_of("unknown"))]
+        super().show()
+
+    @work(exclusive=True, lost=_lost)
     async def _look(self) -> None:
         if why_not_silenced(self.session.adapters, self.alert.backend):
             return
@@ -60,10 +65,9 @@ class AlertDetail(ItemDetail):
                     hiding=self.alert.fingerprint
                 )
         except (BackendError, TimeoutError) as error:
-            words = f"not known: {error.message if isinstance(error, BackendError) else 'no answer in time'}"
-            self._silences = [row(mark("unknown", self.of), words, style_of("unknown"))]
-        else:
-            self._silences = [line for silence in silences for line in self._silence(silence)]
+            self._lost(error)
+            return
+        self._silences = [line for silence in silences for line in self._silence(silence)]
         super().show()
 
     def rows(self) -> list[Row]:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -37,6 +36,7 @@ from console.screens.parts import (
 )
 from console.screens.plan import PlanScreen
 from console.screens.plan_words import refusal
+from console.screens.working import read_again, work
 from panels.keybar import KeyBar
 from panels.kinds.deployments import action_words
 from panels.words import ago
@@ -81,6 +81,7 @@ class DeploymentDetail(Detail):
         super().__init__(session)
         self.deployment = deployment
         self.history: list[Action] = []
+        self._unread = Content.styled("reading what was done to it…", MUTED)
         self._conditions: tuple[RunCondition, ...] = ()
         self._conditions_known = True
         self._listed: list[str | None] = []
@@ -142,15 +143,20 @@ class DeploymentDetail(Detail):
         self._fetched_age = snapshot.age_s
         return True
 
-    @work(group="actions", exclusive=True)
+    def _lost(self, error: Refused | BackendError | TimeoutError) -> None:
+        said = " ".join(part.plain for part in refusal(error, self.of)[0] if part)
+        self._unread = Content.styled(said, style_of("unknown"))
+        self._show_actions()
+
+    @work(group="actions", exclusive=True, lost=_lost)
     async def _read(self) -> None:
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 found = await self.session.actions()
         except (Refused, BackendError, TimeoutError) as error:
-            said = " ".join(part.plain for part in refusal(error, self.of)[0] if part)
-            self.query_one("#actions-title", Static).update(Content.styled(said, style_of("unknown")))
+            self._lost(error)
             return
+        self._unread = Content()
         mine = [action for action in found if action.service == self.deployment.service]
         self.history = sorted(mine, key=lambda action: not action.open)[:SHOWN_ACTIONS]
         self._show_actions()
@@ -159,14 +165,19 @@ class DeploymentDetail(Detail):
         if self.app.screen is self:  # nobody looks at it under another page
             self._read_conditions()
 
-    @work(group="conditions", exclusive=True)
+    def _conditions_lost(self, _: BackendError | TimeoutError) -> None:
+        self._conditions_known = False  # why is said where the service itself can not be read
+        self._show()
+
+    @work(group="conditions", exclusive=True, lost=_conditions_lost)
     async def _read_conditions(self) -> None:
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 self._conditions = await self.session.conditions(self.deployment.backend) or ()
-            self._conditions_known = True
-        except (BackendError, TimeoutError):
-            self._conditions_known = False  # why is said where the service itself can not be read
+        except (BackendError, TimeoutError) as error:
+            self._conditions_lost(error)
+            return
+        self._conditions_known = True
         self._show()
 
     # ---- what is shown
@@ -229,7 +240,7 @@ class DeploymentDetail(Detail):
             title = title if "nobody runs it" in title else title.replace("; Enter", ", nobody runs it; Enter")
         if self.deployment.action_stopped:
             style = style_of("critical")
-        heading.update(Content.styled(title, style))
+        heading.update(self._unread or Content.styled(title, style))
 
     # ---- keys
 
@@ -251,5 +262,6 @@ class DeploymentDetail(Detail):
         """Read the service and its actions again now."""
         self.app.say("reading it again")
         self.session.refresh("deployments")
+        read_again(self)
         self._read()
         self._look_around()

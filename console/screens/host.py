@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual.app import App
 from textual.geometry import Size
+from textual.screen import Screen
 
 if TYPE_CHECKING:
     from textual.worker import Worker
@@ -20,11 +21,22 @@ if TYPE_CHECKING:
 
 
 LEAST = Size(60, 16)
+T = TypeVar("T")
 
 
 def is_too_small(size: Size) -> bool:
     """Whether a terminal of that size has no room for any screen."""
     return size.width < LEAST.width or size.height < LEAST.height
+
+
+def leave(screen: Screen[T], result: T | None = None) -> None:
+    """Go back to what lies below, with what was chosen. A key of the same read may have left it already."""
+    if not screen.is_current or len(screen.app.screen_stack) < 2:
+        return
+    if result is None:
+        screen.app.pop_screen()
+    else:
+        screen.dismiss(result)
 
 
 class Host(App[None]):

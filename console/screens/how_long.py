@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from console.screens.host import leave
 from console.screens.parts import now_of
 from console.screens.prompt import TextLine
 from console.screens.silence import lasting
@@ -65,5 +66,4 @@ class HowLong(ModalScreen[None]):
 
     def action_back(self) -> None:
         """Close it; nothing is planned."""
-        if self.is_current:  # a key of the same read may have left it already
-            self.dismiss()
+        leave(self)

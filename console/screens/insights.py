@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -25,6 +26,7 @@ from console.screens.log_lines import MAX_LINES, LogLines
 from console.screens.page import Page
 from console.screens.parts import KEY_ORDER, MUTED, Frame, style_of
 from console.screens.prompt import TextLine
+from console.screens.working import Work
 from panels.keybar import KeyBar
 from panels.words import clock, zone_name
 
@@ -139,7 +141,7 @@ class Insights(Page):
         self.query_one(LogLines).show([], at_error=False)
         self._say("asked")
         self.set_focus(self.query_one(LogLines))
-        running = asyncio.create_task(self._search(text), name="insights")
+        running = asyncio.create_task(Work(node=self, name="query", asked=partial(self._search, text)).run())
         self._searches.add(running)
         running.add_done_callback(self._searches.discard)
 

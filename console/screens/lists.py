@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
-from textual import work
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -21,7 +20,9 @@ from backends.models import severity_rank
 from backends.text import short_id
 from console.ports.store import Snapshot
 from console.printing.tables import on_words
+from console.screens.host import leave
 from console.screens.prompt import Prompt
+from console.screens.working import work
 from console.session import who_acts
 from panels.columns import EXTRA, Cell, Column, Kind, Moment, Tone
 from panels.frame import PanelBox
@@ -105,8 +106,8 @@ class ListScreen(Screen[None], inherit_bindings=False):
     def action_back(self) -> None:
         if self.list.filter:
             self.list.set_filter("")
-        elif self.is_current:  # a key of the same read may have left it already
-            self.app.pop_screen()
+        else:
+            leave(self)
 
 
 # ---- keys
@@ -355,15 +356,20 @@ class ActionsScreen(ListScreen):
     def _ask(self) -> None:
         self._fetch()
 
-    @work(exclusive=True, exit_on_error=False)
+    def _lost(self, error: BackendError) -> None:
+        self._unknown = who_acts(error)
+        self.box.empty = "Unknown: the journal can not be read"
+        self.show()
+
+    @work(exclusive=True, lost=_lost)
     async def _fetch(self) -> None:
         try:
             self._known = await self.app.session.actions()
             self._on = await self.app.session.orders.who_is_on()
-            self._unknown, self.box.empty = "", ACTIONS.empty
         except BackendError as error:
-            self._unknown = who_acts(error)
-            self.box.empty = "Unknown: the journal can not be read"
+            self._lost(error)
+            return
+        self._unknown, self.box.empty = "", ACTIONS.empty
         self.show()
 
     def extra(self) -> Sequence[Cell]:

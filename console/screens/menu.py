@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -26,6 +25,7 @@ from backends.models import Alert, Deployment, Item, PipelineRun, Silence
 from console.ports.pipelines import PIPELINES
 from console.screens.choices import Choice, choices
 from console.screens.everywhere import panel_keys
+from console.screens.host import leave
 from console.screens.how_long import HowLong
 from console.screens.moving import Options
 from console.screens.parts import MUTED, Paragraphs, armed, mark, row, style_of, symbols
@@ -34,6 +34,7 @@ from console.screens.plan_words import refusal
 from console.screens.release import ReleaseForm
 from console.screens.silence import SilenceForm
 from console.screens.trigger import TriggerForm
+from console.screens.working import work
 from panels.columns import wrapped
 
 if TYPE_CHECKING:
@@ -212,13 +213,16 @@ class ActionMenu(ModalScreen[None]):
         elif (screen := screen_of(choice, self.item, self.session, self.app.open_plan)) is not None:
             self._go(screen)
 
-    @work(exclusive=True)
+    def _lost(self, error: Refused | BackendError) -> None:
+        self.query_one("#said", Paragraphs).show(refusal(error, symbols(self.app)))
+
+    @work(exclusive=True, then="Choose it again.", lost=_lost)
     async def _pause(self, run: PipelineRun) -> None:
         try:
             info = await self.session.adapters.of(PIPELINES, run.backend).pipeline(run.pipeline)
         except (Refused, BackendError) as error:
             if self.is_current:
-                self.query_one("#said", Paragraphs).show(refusal(error, symbols(self.app)))
+                self._lost(error)
             return
         kind = "unpause" if info.paused else "pause"
         request = Request(kind=kind, service=f"{run.backend}/{run.pipeline}")
@@ -250,8 +254,7 @@ class ActionMenu(ModalScreen[None]):
 
     def action_back(self) -> None:
         """Close the menu."""
-        if self.is_current:  # a key of the same read may have left it already
-            self.app.pop_screen()
+        leave(self)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return action != "take" or any(choice.id in parameters for choice in self.choices)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
 from backends.errors import BackendError
 from backends.text import clean
+from console.screens.host import leave
 from console.screens.prompt import TextLine
+from console.screens.working import work
 
 if TYPE_CHECKING:
     from console.screens.host import Host
@@ -42,7 +43,7 @@ class NotePrompt(ModalScreen[None]):
         else:
             self.action_back()
 
-    @work(exclusive=True)
+    @work(exclusive=True, then="The note may be written: 6 shows the timeline.")
     async def _write(self, sentence: str) -> None:
         try:
             await self.app.session.orders.note(sentence)
@@ -55,5 +56,4 @@ class NotePrompt(ModalScreen[None]):
 
     def action_back(self) -> None:
         """Close it; what was not entered is not written."""
-        if self.is_current:  # a key of the same read may have left it already
-            self.dismiss()
+        leave(self)

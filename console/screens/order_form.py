@@ -26,7 +26,6 @@ class OrderForm(Page):
 
     WRITES = True
     AUTO_FOCUS = ""
-    WRITTEN_ON = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
     ]

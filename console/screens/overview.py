@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import events, work
+from textual import events
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 
+from backends.errors import BackendError
 from backends.models import Alert, Deployment, LogEntry, PipelineRun
 from console.clipboard import save_text
-from console.config.edited import ConfigFiles
 from console.ports.store import Snapshot
 from console.screens import readings
 from console.screens.about import copy_command_of, go_there, time_of, url_of
@@ -25,6 +25,8 @@ from console.screens.clock import Clock
 from console.screens.open_actions import OpenActions
 from console.screens.overview_keys import KEY_ORDER, KEYS
 from console.screens.top import Top
+from console.screens.working import PRESS_AGAIN, work
+from console.session import who_acts
 from panels.columns import Moment
 from panels.keybar import SAID_S, KeyBar
 from panels.listing import Listing
@@ -94,7 +96,6 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def _begin(self) -> None:
         self._begun = True
-        self._config = ConfigFiles(self.app.session.context.config_files)
         self._look_at_config()
         self.set_interval(TICK_S, self._tick)
         self.set_interval(ACTIONS_S, self.read_actions)
@@ -160,7 +161,12 @@ class Overview(Screen[None], inherit_bindings=False):
         if any(item.action for item in self.app.session.store.items("deployments")):
             self.read_actions()
 
-    @work(group="actions", exit_on_error=False)
+    def _blind(self, error: BackendError) -> None:
+        """Who acts is not known."""
+        self._actions.blind = who_acts(error)
+        self.top.show(self.moment())
+
+    @work(group="actions", lost=_blind)
     async def read_actions(self) -> None:
         """Ask which actions are open now, if that is not being asked."""
         news = await self._actions.read()
@@ -179,9 +185,9 @@ class Overview(Screen[None], inherit_bindings=False):
         """The actions that were open when last looked."""
         return self._actions.found
 
-    @work(group="config", exclusive=True, exit_on_error=False)
+    @work(group="config", exclusive=True)
     async def _look_at_config(self) -> None:
-        self.top.edited = await self._config.edited()
+        self.top.edited = await self.app.session.config_files.edited()
 
     def _tick(self) -> None:
         self._look_at_config()
@@ -218,7 +224,7 @@ class Overview(Screen[None], inherit_bindings=False):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.refresh_bindings()
 
-    @work(group="save", exclusive=True, exit_on_error=False)
+    @work(group="save", exclusive=True, then=PRESS_AGAIN)
     async def on_log_view_save(self, event: LogView.Save) -> None:
         lines = self.board.logs.all_text
         self.app.say(await asyncio.to_thread(save_text, lines, "logs"))
@@ -350,7 +356,7 @@ class Overview(Screen[None], inherit_bindings=False):
         self.board.zoom(panel)
         self._go(at)
 
-    @work(group="clock", exclusive=True, exit_on_error=False)
+    @work(group="clock", exclusive=True, lost=lambda overview, _: overview.action_now())
     async def _go(self, at: datetime) -> None:
         await self.clock.go(at)
         self.refresh_bindings()

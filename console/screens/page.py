@@ -18,6 +18,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
 
+from console.screens.host import leave
 from console.screens.moving import can_scroll
 from console.screens.parts import LOUD, MUTED, STRONG, armed, sides, symbols
 from console.screens.prompt import TextLine, give_on
@@ -70,7 +71,6 @@ class Page(Screen[None]):
         Binding("pageup", "page(-1)", "what is above", id="list.page_up", show=False),
         Binding("pagedown", "page(1)", "what is below", id="list.page_down", show=False),
     ]
-    WRITTEN_ON: ClassVar[bool] = False  # whether it holds what a person has written or is asked to agree to
     app: Host
     DEFAULT_CSS = """
     Page { layout: vertical; KeyBar { dock: bottom; } VerticalScroll, OptionList { scrollbar-size-vertical: 1; } }
@@ -104,7 +104,7 @@ class Page(Screen[None]):
     @property
     def is_written_on(self) -> bool:
         """Whether leaving it would lose what a person has written or is asked to agree to."""
-        return self.WRITTEN_ON
+        return False
 
     def redraw(self) -> None:
         """Show again what depends on where we are and what may be done. Screens add theirs."""
@@ -216,5 +216,4 @@ class Page(Screen[None]):
 
     def action_back(self) -> None:
         """Leave. What runs goes on."""
-        if self.is_current and len(self.app.screen_stack) > 1:  # a key of the same read may have left it already
-            self.app.pop_screen()
+        leave(self)

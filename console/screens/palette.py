@@ -17,6 +17,7 @@ from textual.widgets import Input
 from console.ports.table import port_of
 from console.screens.choices import Choice, choices
 from console.screens.everywhere import is_written_on
+from console.screens.host import leave
 from console.screens.menu import name_of
 from console.screens.overview import Overview
 from console.screens.prompt import TextLine
@@ -142,8 +143,7 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
         self._choose(None)
 
     def _choose(self, command: Command | None) -> None:
-        if self.is_current:  # a key of the same read may have left it already
-            self.dismiss(command)
+        leave(self, command)
 
 
 def commands_of(screen: Screen[Any]) -> list[Command]:

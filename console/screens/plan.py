@@ -7,7 +7,6 @@ import secrets
 import time
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -22,6 +21,7 @@ from backends.errors import BackendError
 from console.screens import plan_words as words
 from console.screens.page import PRESS_AGAIN, Field, Page
 from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, Row, mark, row, seconds_since, style_of
+from console.screens.working import IT_MAY_HAVE_BEGUN, Work, work
 from panels.keybar import KeyBar
 from panels.words import ago
 
@@ -48,7 +48,7 @@ class PlanScreen(Page):
 
     WRITES = True
     AUTO_FOCUS = ""
-    WRITTEN_ON = True
+    is_written_on = True
     VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-tall")]  # noqa: RUF012 (Textual's own annotation)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
@@ -148,9 +148,16 @@ class PlanScreen(Page):
 
     # ---- planning
 
-    @work(group="plan", exclusive=True)
+    def _lost(self, error: BackendError) -> None:
+        self._refusal = words.refusal(error, self.of)
+        self._made()
+
+    @work(group="plan", exclusive=True, lost=_lost)
     async def _make(self) -> None:
         await self._plan()
+        self._made()
+
+    def _made(self) -> None:
         self._show()
         # Nothing has focus yet, so that keys typed before anybody can have seen the form are dropped: what a slow line
         # still holds back of it, and what is left in the queues of the app and of this screen, which are drained.
@@ -306,7 +313,10 @@ class PlanScreen(Page):
             self._say("")
             self._show_age()
             # The app owns this worker: leaving the screen must not cut an order short half way.
-            self.app.run_worker(self._agree(), group="orders")
+            Work(
+                node=self, name="order", asked=self._agree, group="orders", owner=self.app, then=IT_MAY_HAVE_BEGUN,
+                lost=PlanScreen._not_ordered,
+            ).begin()  # fmt: skip
 
     def _lacking(self) -> tuple[str, str] | None:
         """The field in which something is still to be typed, and what."""
@@ -356,6 +366,10 @@ class PlanScreen(Page):
             return
         self._action_id = action.id
         self._go_on()
+
+    def _not_ordered(self, error: BackendError) -> None:
+        self._refusal = words.refusal(error, self.of)
+        self._stay()
 
     def _go_on(self) -> None:
         """The action in place of its plan, as soon as nothing lies over it."""

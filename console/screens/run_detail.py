@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
@@ -22,6 +21,7 @@ from backends.text import counted
 from console.ports.pipelines import PIPELINES
 from console.ports.store import Snapshot
 from console.printing.comparison_lines import against_good
+from console.reading.comparison import Comparison
 from console.screens import readings
 from console.screens.detail import Detail
 from console.screens.log_lines import LogLines
@@ -52,13 +52,13 @@ from console.screens.task_lines import (
     run_line,
     span,
 )
+from console.screens.working import read_again, work
 from panels.columns import wrapped
 from panels.keybar import KeyBar
 from panels.kinds.pipelines import in_words, run_name, sign, state_words
 from panels.words import ago, clock, zone_name
 
 if TYPE_CHECKING:
-    from console.reading.comparison import Comparison
     from console.session import Session
 
 ERROR_LINES = 2
@@ -169,15 +169,18 @@ class RunDetail(Detail):
             self._reading = True
             self._read_tasks()
 
-    @work(group="tasks")
+    def _lost(self, error: Refused | BackendError | TimeoutError) -> None:
+        self._trouble = refusal(error, self.of)
+        self._show()
+
+    @work(group="tasks", lost=_lost)
     async def _read_tasks(self) -> None:
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 tasks = await self._pipelines.tasks(self.run_shown.pipeline, self.run_shown.run_id)
                 self._waits = await self._waiting()
         except (Refused, BackendError, TimeoutError) as error:
-            self._trouble = refusal(error, self.of)
-            self._show()
+            self._lost(error)
             return
         finally:
             self._reading = False
@@ -192,7 +195,11 @@ class RunDetail(Detail):
         if self.run_shown.state in RUNNING and tasks and all(task.state not in RUNNING for task in tasks):
             self.session.refresh("pipelines")
 
-    @work(group="compare", exclusive=True, exit_on_error=False)
+    def _not_compared(self, error: BackendError) -> None:
+        self._beside, self._compared = Comparison(why=error.message), ()
+        self._show()
+
+    @work(group="compare", exclusive=True, lost=_not_compared)
     async def _compare(self) -> None:
         """Look at it beside the last good run, once for each state that it is in."""
         run = self.run_shown
@@ -248,7 +255,10 @@ class RunDetail(Detail):
     def _just_ended(task: TaskRun) -> bool:
         return (seconds_since(task.ended_at) or 0.0) < 3 * POLL_S
 
-    @work(group="log", exclusive=True)
+    def _no_log(self, error: Refused | BackendError | TimeoutError) -> None:
+        self.query_one(LogLines).say(" ".join(part.plain for part in refusal(error, self.of)[0] if part))
+
+    @work(group="log", exclusive=True, lost=_no_log)
     async def _load_log(self, task: TaskRun, jump: bool) -> None:
         log = self.query_one(LogLines)
         self._log_try, self._log = _try_of(task), []
@@ -259,7 +269,7 @@ class RunDetail(Detail):
                     self._log = entries
                     self._show()
         except (Refused, BackendError, TimeoutError) as error:
-            log.say(" ".join(part.plain for part in refusal(error, self.of)[0] if part))
+            self._no_log(error)
             entries = []
         else:
             if entries:
@@ -381,6 +391,7 @@ class RunDetail(Detail):
         """Read tasks and log again now."""
         self.app.say("reading it again")
         self.session.refresh("pipelines")
+        read_again(self)
         self._read()
 
     def action_menu(self) -> None:

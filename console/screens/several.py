@@ -6,9 +6,9 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -24,6 +24,7 @@ from console.screens import plan_words as words
 from console.screens.page import PRESS_AGAIN, Field, Page
 from console.screens.parts import KEY_ORDER, MUTED, STRONG, Frame, Paragraphs, Row, mark, row, seconds_since
 from console.screens.plan import MAX_AGE_S, PLAN_TIMEOUT_S, REASON_CHARS, SEEN_S, SUBMIT_TIMEOUT_S
+from console.screens.working import IT_MAY_HAVE_BEGUN, Work, work
 from panels.keybar import KeyBar
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class SeveralPlans(Page):
 
     WRITES = True
     AUTO_FOCUS = ""
-    WRITTEN_ON = True
+    is_written_on = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
     ]
@@ -111,7 +112,14 @@ class SeveralPlans(Page):
 
     # ---- planning
 
-    @work(group="plan", exclusive=True)
+    def _lost(self, error: BackendError) -> None:
+        """Of what was neither planned nor ordered yet."""
+        for each in self.each:
+            if each.plan is None or (self._ordered and each.action is None):
+                each.wrong = each.wrong or words.refusal(error, self.of)
+        self._planned_all()
+
+    @work(group="plan", exclusive=True, lost=_lost)
     async def _make(self) -> None:
         few = asyncio.Semaphore(AT_A_TIME)
 
@@ -121,6 +129,9 @@ class SeveralPlans(Page):
             self.redraw()
 
         await asyncio.gather(*map(one, self.each))
+        self._planned_all()
+
+    def _planned_all(self) -> None:
         self._planned = True
         self.redraw()
         self.call_after_refresh(self.set_timer, SEEN_S, self._take_keys)
@@ -221,7 +232,10 @@ class SeveralPlans(Page):
             self._ordered = True
             self._say("")
             # The app owns this worker: leaving the screen must not cut orders short half way.
-            self.app.run_worker(self._agree(reason), group="orders")
+            Work(
+                node=self, name="order", asked=partial(self._agree, reason), group="orders", owner=self.app,
+                then=IT_MAY_HAVE_BEGUN, lost=SeveralPlans._lost,
+            ).begin()  # fmt: skip
 
     async def _agree(self, reason: str) -> None:
         if not await self._same_again():

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -30,6 +29,7 @@ from console.screens.moving import Options
 from console.screens.order_form import OrderForm
 from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, Row, mark, now, row, style_of
 from console.screens.plan_words import refusal, worries
+from console.screens.working import work
 from panels.keybar import KeyBar
 
 if TYPE_CHECKING:
@@ -198,7 +198,10 @@ class SilenceForm(OrderForm):
             self._timer.stop()
         self._timer = self.set_timer(DEBOUNCE_S, self._look)
 
-    @work(group="preview", exclusive=True)
+    def _lost(self, error: Refused | BackendError | TimeoutError) -> None:
+        self._show(refusal(error, self.of), [])
+
+    @work(group="preview", exclusive=True, then="Change a field to look again.", lost=_lost)
     async def _look(self) -> None:
         self.plan = None
         try:
@@ -212,7 +215,7 @@ class SilenceForm(OrderForm):
                 asked = silencer(self.session.adapters, self.alert.backend)
                 plan, matched = await asyncio.gather(self.session.plan(request), asked.matching(matchers))
         except (Refused, BackendError, TimeoutError) as error:
-            self._show(refusal(error, self.of), [])
+            self._lost(error)
             return
         self.plan = plan
         self._show(worries(plan.findings, self.of), matched)

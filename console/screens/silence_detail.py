@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -21,6 +20,7 @@ from console.screens.how_long import HowLong
 from console.screens.item_detail import heading
 from console.screens.page import Page
 from console.screens.parts import KEY_ORDER, Frame, Paragraphs, Row, mark, row, style_of
+from console.screens.working import work
 from console.silences import silences_of
 from panels.keybar import KeyBar
 from panels.kinds.silences import hidden_words, matchers_of, standing, when_words
@@ -71,7 +71,11 @@ class SilenceDetail(Page):
         if (snapshot.key.panel, snapshot.key.name) == ("alerts", self.silence.backend):
             self._look()
 
-    @work(exclusive=True, exit_on_error=False)
+    def _unknown(self, error: BackendError | TimeoutError) -> None:
+        self._lost = error.message if isinstance(error, BackendError) else "no answer in time"
+        self.redraw()
+
+    @work(exclusive=True, lost=_unknown)
     async def _look(self) -> None:
         backend = self.silence.backend
         try:
@@ -79,11 +83,11 @@ class SilenceDetail(Page):
                 found = await silences_of(self.session, backend)
                 hidden = await silencer(self.session.adapters, backend).matching(self.silence.matchers)
         except (BackendError, TimeoutError) as error:
-            self._lost = error.message if isinstance(error, BackendError) else "no answer in time"
-        else:
-            self._hidden = hidden
-            self._lost = found.error.message if found.error else ""
-            self.silence = next((each for each in found.items if each.ref == self.silence.ref), self.silence)
+            self._unknown(error)
+            return
+        self._hidden = hidden
+        self._lost = found.error.message if found.error else ""
+        self.silence = next((each for each in found.items if each.ref == self.silence.ref), self.silence)
         self.redraw()
 
     def redraw(self) -> None:

@@ -12,11 +12,12 @@ from textual.binding import Binding, BindingType
 
 from actions.models import Request
 from backends.models import Alert, Silence
-from console.ports.store import Snapshot, SourceKey, Store
+from console.ports.store import Snapshot, SourceError, SourceKey, Store
 from console.screens import readings
 from console.screens.choices import Choice, choices
 from console.screens.how_long import HowLong
 from console.screens.lists import ListScreen
+from console.screens.working import Lost, Work
 from console.silences import silencers, silences_of
 from panels.columns import Cell, Moment
 from panels.kinds.silences import SILENCES, SilenceRow, standing
@@ -82,11 +83,20 @@ class SilencesScreen(ListScreen):
 
     def _fetch(self, name: str) -> None:
         if not any(worker.group == f"silences {name}" and not worker.is_finished for worker in self.workers):
-            self.run_worker(self._read_one(name), group=f"silences {name}", exit_on_error=False)
+            Work(
+                node=self, name=name, asked=partial(self._read_one, name), group=f"silences {name}",
+                lost=self._lost(name),
+            ).begin()  # fmt: skip
 
     async def _read_one(self, name: str) -> None:
         session = self.app.session
-        found = await silences_of(session, name, hiding=self._alert.fingerprint if self._alert else None)
+        self._put(await silences_of(session, name, hiding=self._alert.fingerprint if self._alert else None))
+
+    def _lost(self, name: str) -> Lost:
+        key = SourceKey("alerts", name)
+        return lambda _, error: self._put(Snapshot(key=key, type="", error=SourceError.of(error)))
+
+    def _put(self, found: Snapshot) -> None:
         before = self._known.get(found.key)
         if found.error is not None and before is not None:
             found = replace(before, error=found.error)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -22,6 +21,7 @@ from console.screens.order_form import OrderForm
 from console.screens.params import parse, parse_pairs, write
 from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, fit, mark, row
 from console.screens.plan_words import refusal
+from console.screens.working import work
 from panels.keybar import KeyBar
 
 if TYPE_CHECKING:
@@ -62,15 +62,18 @@ class TriggerForm(OrderForm):
         self.query_one("#go").display = False
         self._load()
 
-    @work(exclusive=True)
+    def _lost(self, error: Refused | BackendError | TimeoutError) -> None:
+        self.query_one("#about", Paragraphs).show(refusal(error, self.of))
+        self.query_one(Frame).titles(right="not readable")
+        self.query_one("#leave").focus()
+
+    @work(exclusive=True, lost=_lost)
     async def _load(self) -> None:
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 info = await self.session.adapters.of(PIPELINES, self.backend).pipeline(self.pipeline)
         except (Refused, BackendError, TimeoutError) as error:
-            self.query_one("#about", Paragraphs).show(refusal(error, self.of))
-            self.query_one(Frame).titles(right="not readable")
-            self.query_one("#leave").focus()
+            self._lost(error)
             return
         self.known = info.params
         about = "A value may be JSON (12, true, [1, 2]); anything else is text. Only what you change is sent."
@@ -120,6 +123,8 @@ class TriggerForm(OrderForm):
     def _say_what_is_wrong(self) -> None:
         """What is wrong now, else what the param under the cursor is for."""
         said, at = self.query_one("#said", Paragraphs), self.focused
+        if not self.query("#others"):  # nothing can be written as long as nothing was read
+            return
         try:
             self.params()
         except ValueError as error:

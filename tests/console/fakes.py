@@ -2,14 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from msgspec import Struct
 
 from actions.models import Action, Consent, OpenConsole, Plan, Request
-from backends.alerts.matchers import may_match
+from backends.alerts.matchers import identity_matchers, may_match
 from backends.errors import BackendError
 from backends.models import (
     Acknowledgement,
@@ -21,6 +20,7 @@ from backends.models import (
     Finding,
     LastSwitch,
     LogEntry,
+    Matcher,
     Panel,
     PipelineRun,
     QualityScore,
@@ -33,6 +33,7 @@ from backends.models import (
     Truth,
     TruthLayer,
 )
+from console.config.edited import ConfigFiles
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
 from console.reading.comparison import Comparison
 from console.reading.due import Due
@@ -54,7 +55,6 @@ class FakeContext(Struct, frozen=True, kw_only=True):
     identity: str = "oncall@bastion-1"
     theme: str = ""
     notify_terminal: bool = True
-    config_files: tuple[Path, ...] = ()
 
 
 class FakeOrders:
@@ -93,6 +93,9 @@ class FakeSystem:
     async def silence(self) -> None:
         raise AssertionError("a screen wrote")
 
+    def ack_matchers(self, alert: Alert) -> tuple[Matcher, ...]:
+        return identity_matchers(alert.ref, alert.labels, ["dataset"])
+
     async def silences(self, *, hiding: str | None = None) -> list[Silence]:
         if isinstance(self._session.silences, Exception):
             raise self._session.silences
@@ -129,6 +132,7 @@ class FakeSession:
     def __init__(self, context: FakeContext | None = None, *, now: datetime = NOW) -> None:
         self.context = context or FakeContext()
         self.store = Store()
+        self.config_files = ConfigFiles([])
         self.orders = FakeOrders()
         self.open_ones: list[Action] = []
         self.linked_ones: list[Any] = []

@@ -14,7 +14,7 @@ from actions.journal.episodes import Book, Episode, remembered
 from backends.errors import BackendError
 from backends.models import CheckResult, PipelineRun, QualityScore
 from console import moment
-from console.config.edited import EditedEntries
+from console.config.edited import ConfigFiles, EditedEntries
 from console.config.load import load_config
 from console.ports.entry import Entry
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
@@ -123,7 +123,7 @@ async def test_of_an_edited_config_only_what_it_tells_otherwise_is_not_kept(tmp_
     config.write_text(CONFIG)
     config.chmod(0o600)
     context = load_config(config, check_entries=False).contexts["prod"]
-    edited = EditedEntries([config], config, "prod", context.entries).edited
+    edited = EditedEntries(ConfigFiles([config], look_s=0), config, "prod", context.entries).edited
     desk = Desk(tmp_path, journal, edited=edited)
     assert await desk.read("checks", check("critical"))
     config.write_text(CONFIG.replace(':2/"\ntimeout = "1s', ':2/"\ntimeout = "90s'))

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -232,3 +233,23 @@ async def test_a22_the_log_panel_has_no_age_before_the_tail_is_there() -> None:
     await asyncio.wait_for(full.wait(), PATIENCE_S)
     await feed.aclose()
     assert seen == [(0, False), (0, True)]  # opened; then as the lines come, all at once
+
+
+async def test_a_follower_that_fails_is_told_and_nothing_is_called_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was silent, and the panel said "following" for ever."""
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr("console.reading.tail.Tail._due", lambda _: 1 / 0)
+    store, told, lost = Store(), list[str](), asyncio.Event()
+    store.defects.tell = told.append
+    store.listen(lambda snapshot: lost.set() if snapshot.error is not None else None)
+    feed = LogFeed({"one": ("files", of(Scripted([line(1, "a line")])))}, store, 60.0)
+    feed.start(lambda _: LogQuery())
+    await asyncio.wait_for(lost.wait(), PATIENCE_S)
+    await feed.aclose()
+    (found,) = store.snapshots("logs")
+    assert found.error is not None
+    assert (found.error.kind, "no line is read any more" in found.error.message) == ("internal", True)
+    (path,) = tmp_path.glob("crash-*.txt")
+    assert told == [f"A part of the console failed: ZeroDivisionError: this is a defect; report it with {path}."]
