@@ -107,7 +107,7 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         freeze=frozen,
         changed_since="; ".join(filter(None, (moved, bad.text if bad and bad.level != "block" else ""))) or None,
         rollback_failed=failed,
-        rejected=f"live {bad.text}" if bad is not None and bad.level == "block" else None,
+        rejected=f"live {bad.text}\nwhere that is meant: {bad.fix}" if bad and bad.level == "block" else None,
         verified_version=None
         if deployment.controller is not None
         else await verified_version(journal, context, service, deployment.live),

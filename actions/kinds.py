@@ -177,6 +177,10 @@ TABLE: dict[str, Kind] = {
             "reject", "Reject", Place("deploy.reject", "j"), button="Reject version",
             label="reject {version}: it is not released again",
         ),
+        _standing(
+            "accept", "Accept", Place("deploy.accept", "i"), button="Accept version", side=True,
+            label="accept {version}: it is meant to be live all the same",
+        ),
         _run(
             "retry", "Retry", Place("run.retry", "r"), expects="RunAsSeen", button="Retry run",
             label="retry its failed tasks",

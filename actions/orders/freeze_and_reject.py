@@ -1,4 +1,5 @@
-"""What stands against a service until somebody takes it back: a freeze, and versions that were rejected.
+"""What stands against a service until somebody takes it back: a freeze, and versions that were rejected; and that one
+which was found bad is meant to have the traffic.
 
 An order of these kinds is a record in the journal and nothing else, so it is done when it is written; what holds now is
 read from those records and from what became of releases.
@@ -19,7 +20,7 @@ from actions.ids import now
 from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, Finding, Plan, PlanSummary, Refused, Request
-from actions.switching.rejections import Candidate, rejected_by_hand, rejection_of, rejections
+from actions.switching.rejections import Candidate, against_live, rejected_by_hand, rejection_of, rejections
 from actions.targets import mover
 from backends.command_line import command
 from backends.models import Freeze
@@ -46,16 +47,17 @@ class _Record(Struct, frozen=True, kw_only=True):
     effect: str
     undo: str = ""
     already: bool = False
+    needs_reason: str = ""
 
 
-_Look = Callable[[Request, Policy, Journal], Awaitable[_Record]]
+_Look = Callable[[Request, Desk], Awaitable[_Record]]
 
 
 async def _plan(look: _Look, request: Request, desk: Desk) -> Plan:
     """A freeze, its end, or the rejection of a version. Raises Refused (2) for what can not be meant."""
     await mover(desk.targets, request.service)  # there is such a service
     policy, guard_class = desk.policy, kind_of(request.kind).guard_class
-    record = await look(request, policy, desk.journal)
+    record = await look(request, desk)
     against = () if record.already else context_findings(replace(policy, freeze=()), guard_class, now())
     agreed = hash_of(
         StandingFacts(
@@ -72,11 +74,12 @@ async def _plan(look: _Look, request: Request, desk: Desk) -> Plan:
             undo="" if record.already else record.undo,
         ),
         hash=shortened(agreed), full_hash=agreed, made_at=now(), already=record.already, request=request,
+        needs_reason="" if record.already else record.needs_reason,
     )  # fmt: skip
 
 
-async def _freeze(request: Request, policy: Policy, journal: Journal) -> _Record:
-    frozen = await freeze_of(journal, policy.context, request.service)
+async def _freeze(request: Request, desk: Desk) -> _Record:
+    frozen = await freeze_of(desk.journal, desk.policy.context, request.service)
     if request.for_s is not None and not 0 < request.for_s <= LONGEST_S:
         raise _usage(f"for {request.for_s:g} s: more than 0s, at most {Duration(LONGEST_S)}", "--for 2h")
     how_long = "until it is unfrozen" if request.for_s is None else f"for {Duration(request.for_s)}"
@@ -88,20 +91,46 @@ async def _freeze(request: Request, policy: Policy, journal: Journal) -> _Record
     )  # fmt: skip
 
 
-async def _unfreeze(request: Request, policy: Policy, journal: Journal) -> _Record:
-    frozen = await freeze_of(journal, policy.context, request.service)
+async def _unfreeze(request: Request, desk: Desk) -> _Record:
+    frozen = await freeze_of(desk.journal, desk.policy.context, request.service)
     return _Record(
         from_=_state(frozen), to="open", effect=f"unfreeze {request.service}",
         undo=command("deploy freeze", request.service), already=frozen is None,
     )  # fmt: skip
 
 
-async def _reject(request: Request, policy: Policy, journal: Journal) -> _Record:
+async def _reject(request: Request, desk: Desk) -> _Record:
     if not request.version:
         raise _usage("no version to reject", command("deploy reject", request.service, "VERSION"))
     return _Record(
         to="rejected", effect=f"reject   {request.service} {request.version}",
-        already=await rejected_by_hand(journal, policy.context, request.service, request.version),
+        already=await rejected_by_hand(desk.journal, desk.policy.context, request.service, request.version),
+    )  # fmt: skip
+
+
+async def _accept(request: Request, desk: Desk) -> _Record:
+    """Of the version on the side that it has traffic on; whatever it runs later, or wherever, was not accepted."""
+    service, version = request.service, request.version
+    if not version:
+        raise _usage("no version to accept", command("deploy accept", service, "VERSION"))
+    deployment = await (await mover(desk.targets, service)).adapter.deployment()
+    taking = {color: side.version or "" for color, side in deployment.colors.items() if side.takes_traffic}
+    on = [color for color, runs in taking.items() if runs == version]
+    if not on:
+        live = ", ".join(f"{color.upper()} {runs or 'of no version that it names'}" for color, runs in taking.items())
+        message = f"{clean(version, 64)} has no traffic of {service}: live is {live or 'not known'}"
+        raise Refused(5, ActionError(kind="not_found", message=message, fix=command("deploy status", service)))
+    bad: Finding | None = None
+    for to in on:
+        candidate = Candidate(color=to, version=version)
+        bad = await against_live(desk.journal, desk.policy.context, service, candidate, desk.policy.zone)
+        if bad is not None and bad.level == "block":
+            break
+    against = bad.text if bad is not None and bad.level == "block" else ""
+    return _Record(
+        to=to, effect=f"accept   {service} {version} on {to.upper()}, although {against}",
+        undo=command("deploy reject", service, version), already=not against,
+        needs_reason="a version that was found bad is only accepted with a reason",
     )  # fmt: skip
 
 
@@ -112,6 +141,7 @@ def _state(frozen: Freeze | None) -> str:
 FREEZE = Doing(plan=partial(_plan, _freeze), covers=StandingFacts)
 UNFREEZE = Doing(plan=partial(_plan, _unfreeze), covers=StandingFacts)
 REJECT = Doing(plan=partial(_plan, _reject), covers=StandingFacts)
+ACCEPT = Doing(plan=partial(_plan, _accept), covers=StandingFacts)
 
 
 async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from datetime import tzinfo
 
+from msgspec.structs import replace
+
 from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.kinds import forward
 from actions.models import Finding
 from actions.switching.changes import Change
-from actions.switching.rejections import Candidate, rejection_of
+from actions.switching.rejections import Candidate, against_live
 from backends.command_line import command
 from backends.models import Deployment
 
@@ -36,21 +38,22 @@ async def moved_since(
 async def found_bad(
     journal: Journal, context: str, deployment: Deployment, zone: tzinfo, *, moved: bool
 ) -> Finding | None:
-    """What stands against the version that has the traffic: a block where it was rejected or judged bad. A version that
-    only went back, or is not known, is told where the traffic was `moved` since, as a warning."""
+    """What stands against the version that has the traffic: a block where it was rejected or judged bad, with the
+    command that says that it is meant to have it. A version that only went back, or is not known, is told where the
+    traffic was `moved` since, as a warning."""
     weaker: Finding | None = None
     for color, side in deployment.colors.items():
         if not side.takes_traffic:
             continue
         candidate = Candidate(color=color, version=side.version or "")
         try:
-            found = await rejection_of(journal, context, deployment.service, candidate, zone)
+            found = await against_live(journal, context, deployment.service, candidate, zone)
         except JournalError as error:
             if error.kind != "malformed":
                 raise
             continue  # of an edited row the way back and every plan speak; what is live stays readable
         if found is not None and found.level == "block":
-            return found
+            return replace(found, fix=command("deploy accept", deployment.service, candidate.version, reason="WHY"))
         weaker = weaker or (found if moved else None)
     return weaker
 

@@ -14,6 +14,7 @@ from backends.text import clean
 from backends.times import local_words
 
 CODE = "rejected"
+ACCEPT = "accept"
 LOOKED_THROUGH = 100  # orders of one service, the newest first
 _BEFORE_TRAFFIC = frozenset({"smoke_failed", "health_failed"})
 _WENT_BACK = frozenset({"rolled_back", "rollback_failed"})
@@ -46,6 +47,26 @@ async def rejection_of(
         return None
     found = await _found(journal, await _looked_through(journal, context, service), candidate, zone)
     return found[1] if found else None
+
+
+async def against_live(
+    journal: Journal, context: str, service: str, candidate: Candidate, zone: tzinfo
+) -> Finding | None:
+    """As `rejection_of`, of a version that has the traffic on its side; None where a person has accepted it there since
+    it was found bad, and no traffic was moved after that."""
+    looked = await journal.planned(context, service, (*moving(), "reject", ACCEPT), limit=LOOKED_THROUGH)
+    found = await _found(journal, [pair for pair in looked if pair[0].kind != ACCEPT], candidate, zone)
+    if found is None:
+        return None
+    since = [action for action, _ in looked if (action.id or "") > (found[0].id or "")]
+    moved = (action for action in since if kind_of(action.kind).traffic and action.changed)
+    left = next((action.id or "" for action in moved if action.status != "aborted"), "")
+    accepted = (
+        action.kind == ACCEPT and (action.to, action.version) == (candidate.color, candidate.version)
+        and (action.id or "") > left
+        for action in since
+    )  # fmt: skip
+    return None if any(accepted) else found[1]
 
 
 async def rejections(journal: Journal, context: str, service: str) -> list[Action]:

@@ -144,6 +144,19 @@ def reject(common: Common, writing: Writing, service: str, version: str) -> int:
 @deploy.command()
 @common_options()
 @writing_options
+@click.argument("service")
+@click.argument("version")
+def accept(common: Common, writing: Writing, service: str, version: str) -> int:
+    """Say that VERSION of SERVICE, which was found bad and is live, is meant to have the traffic. It takes --reason.
+
+    It holds for this version on this side until traffic is moved again. To release VERSION elsewhere stays refused.
+    """
+    return act(common, writing, Request(kind="accept", service=service, version=version))
+
+
+@deploy.command()
+@common_options()
+@writing_options
 @click.option("--version", required=True, metavar="V", help="The version that goes onto the idle color.")
 @_strategy
 @click.argument("service")

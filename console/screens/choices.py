@@ -95,7 +95,7 @@ def _nothing_to_retry(run: PipelineRun) -> str:
 def _deployment_choices(deployment: Deployment, session: Session) -> list[Choice]:
     own = {
         "deploy.flip": _flips, "deploy.release": _release, "deploy.weights": _weights, "deploy.rollback": _rollback,
-        "deploy.freeze": _freeze, "deploy.reject": _reject,
+        "deploy.freeze": _freeze, "deploy.reject": _reject, "deploy.accept": _accept,
     }  # fmt: skip
     found: list[Choice] = []
     for kind, place in _places("deployments"):
@@ -257,6 +257,22 @@ def _reject(choice: Choice, deployment: Deployment, session: Session) -> list[Ch
             label=choice.label.format(version=version or "the version of the idle side"),
             reason=choice.reason or ("" if version else "what the idle side runs is not known"),
             request=Request(kind="reject", service=deployment.service, version=version),
+        )
+    ]
+
+
+def _accept(choice: Choice, deployment: Deployment, session: Session) -> list[Choice]:
+    """That what is live is meant to be, although it was found bad."""
+    live = [side.version for side in deployment.colors.values() if side.takes_traffic and side.version]
+    version = next((each for each in live if (deployment.rejected or "").startswith(f"live {each} ")), "")
+    nothing = "" if deployment.rejected else "nothing stands against the version that is live"
+    unknown = "" if version else "what the live side runs is not known"
+    return [
+        replace(
+            choice,
+            label=choice.label.format(version=version or "the live version"),
+            reason=choice.reason or nothing or unknown,
+            request=Request(kind="accept", service=deployment.service, version=version),
         )
     ]
 

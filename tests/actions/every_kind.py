@@ -42,6 +42,7 @@ REQUESTS = [
     Request(kind="freeze", service="svc", for_s=3600.0),
     Request(kind="unfreeze", service="svc"),
     Request(kind="reject", service="svc", version="2.0"),
+    Request(kind="accept", service="svc", version="1.0"),
     Request(kind="trigger", service="airflow/etl", params={"day": "2020-01-01", "full": True}),
     Request(kind="retry", service="airflow/etl", ref=FAILED),
     Request(kind="cancel", service="airflow/etl", ref=RUNNING),

@@ -8,7 +8,7 @@ from typing import Any
 from backends.deployments.common import ProbeResult
 from backends.deployments.switch_format import refuse_older_fence
 from backends.errors import BackendError
-from backends.models import ColorState, Deployment, Finding, TruthLayer
+from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.ports import Deployed, Deployer, RequestCounts, Rollout, SwitchState
 
 COLORS = ("blue", "green")
@@ -125,7 +125,15 @@ class FakeSwitch:
         self._apply(expected, weights, stamp, fence, journal)
 
     async def deployment(self) -> Deployment:
-        raise NotImplementedError
+        layer = TruthLayer(value=(await self.observe()).live)
+        sides = {
+            color: ColorState(version=self.versions[color], healthy=self.healthy[color], weight_pct=self.weights[color])
+            for color in COLORS
+        }
+        return Deployment(
+            ref="svc/svc", backend="svc", service="svc", live=layer.value, colors=sides,
+            truth=Truth(control=layer, endpoints=layer, data=layer),
+        )  # fmt: skip
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         return [f"control  {before.weights} → {weights}"]

@@ -76,6 +76,7 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "deploy freeze": ("error", 5, ["nothing"]),
     "deploy unfreeze": ("error", 5, ["nothing"]),
     "deploy reject": ("error", 5, ["nothing", "2.5.0"]),
+    "deploy accept": ("error", 5, ["nothing", "2.5.0"]),
     "deploy history": ("deploy.history", 0, []),
     "log": ("log", 0, []),
     "action list": ("action.list", 0, []),
@@ -166,7 +167,10 @@ def test_what_needs_a_confirmation_is_what_changes_something():
     assert writing == {
         *(f"run {word}" for word in ("trigger", "retry", "cancel", "approve", "pause", "unpause")),
         *(f"alert {word}" for word in ("ack", "silence", "extend", "unsilence")),
-        *(f"deploy {word}" for word in ("flip", "release", "rollback", "retire", "freeze", "unfreeze", "reject")),
+        *(
+            f"deploy {word}"
+            for word in ("flip", "release", "rollback", "retire", "freeze", "unfreeze", "reject", "accept")
+        ),
         *(f"deploy {word}" for word in ("promote", "abort", "retry", "pause", "resume", "restart")),
         *(f"action {word}" for word in ORDERS),
     }

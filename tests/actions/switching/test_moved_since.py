@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
-from actions.models import Request
+from actions.models import Consent, Refused, Request
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, House
 from tests.two_colors import TwoColors
 
@@ -56,6 +57,42 @@ async def test_a_hand_that_moves_traffic_onto_a_rejected_version_is_critical(hou
     seen = await shown(house)
     assert (seen.rejected.startswith("live 2.4.1 was rejected by "), seen.health) == (True, "critical")
     assert seen.changed_since.startswith("changed since: live is GREEN 2.4.1, ")
+
+
+async def test_a_live_version_that_was_found_bad_is_accepted_by_one_order(house: House, service: TwoColors) -> None:
+    """It stayed critical until traffic was moved away and back, which is the last thing to do with what is meant."""
+    accept = Request(kind="accept", service="analytics", version="2.4.1")
+    await house.order(ANALYTICS_FLIP)
+    await house.order(ANALYTICS_ROLLBACK)
+    await house.order(Request(kind="reject", service="analytics", version="2.4.1"))
+    with pytest.raises(Refused) as caught:
+        await house.gate.plan(accept)
+    assert (caught.value.exit_code, caught.value.error.message) == (
+        5, "2.4.1 has no traffic of analytics: live is BLUE 2.4.0"
+    )  # fmt: skip
+    service.write(GREEN)
+    seen = await shown(house)
+    assert seen.rejected.splitlines()[1] == "where that is meant: teal deploy accept analytics 2.4.1 --reason WHY"
+    with pytest.raises(Refused) as caught:
+        await house.order(accept)
+    assert (caught.value.exit_code, "only accepted with a reason" in caught.value.error.message) == (3, True)
+    plan = await house.gate.plan(accept)
+    assert (plan.to, plan.already, "2.4.1 on GREEN, although 2.4.1 was rejected by" in plan.summary.effects[0]) == (
+        "green", False, True
+    )  # fmt: skip
+    done = await house.gate.submit(plan, Consent(confirmed=True, reason="the gate was wrong"))
+    assert (done.status, done.version, done.reason) == ("succeeded", "2.4.1", "the gate was wrong")
+    assert (await shown(house)).rejected is None
+    assert (await house.gate.plan(accept)).already
+    service.write(BLUE)
+    findings = (await house.gate.plan(ANALYTICS_FLIP)).findings
+    assert ("rejected", "block") in [(each.code, each.level) for each in findings], "it was accepted where it was"
+    await house.order(replace(ANALYTICS_FLIP, to="blue"))
+    service.write(GREEN)
+    assert (await shown(house)).rejected is None, "nothing that the journal knows has moved it"
+    assert (await house.order(replace(ANALYTICS_FLIP, to="blue"))).changed
+    service.write(GREEN)
+    assert "was rejected by" in (await shown(house)).rejected
 
 
 async def test_a_hand_that_puts_a_version_live_that_failed_is_critical(tmp_path: Path, service: TwoColors) -> None:

@@ -14,7 +14,7 @@ from actions.journal.journal import Journal
 from actions.journal.rows import Changes, Event
 from actions.models import ActionError, ActionKind, ActionStatus, Consent, Finding, Plan, Refused, Request
 from actions.orders.freeze_and_reject import held_back
-from actions.switching.rejections import Candidate, rejected_by_hand, rejection_of, rejections
+from actions.switching.rejections import Candidate, against_live, rejected_by_hand, rejection_of, rejections
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import draft, here, owner
 from tests.two_colors import TwoColors
@@ -132,6 +132,27 @@ async def test_for_a_rollback_it_is_only_ever_a_warning(journal: Journal) -> Non
     queued = a_plan("rollback", NEW)
     queued = replace(queued, expected=replace(queued.expected, queued_to="A1"))
     assert (await held_back(queued, POLICY, journal)).findings == ()
+
+
+async def test_what_was_accepted_holds_until_it_is_found_bad_anew(journal: Journal) -> None:
+    live = replace(GREEN, production="")
+
+    async def against(candidate: Candidate = live) -> str:
+        found = await against_live(journal, "test", "analytics", candidate, UTC)
+        return found.level if found else ""
+
+    await ended(journal, a_plan("flip", NEW), "rolled_back", "gate_failed")
+    assert await against() == "block"
+    await ended(journal, a_plan("accept", {}, version="2.5.0"), "succeeded", moved=False)
+    assert await against() == ""
+    assert await against(replace(live, color="blue")) == "block", "there it was not accepted"
+    again = await found(journal)
+    assert again is not None
+    assert again.level == "block", "it is no release of it"
+    await ended(journal, a_plan("release", NEW, version="2.6.0"), "aborted", "smoke_failed", moved=False)
+    assert await against() == "", "another version that got no traffic says nothing of it"
+    await ended(journal, a_plan("release", NEW, version="2.5.0"), "aborted", "smoke_failed", moved=False)
+    assert await against() == "block"
 
 
 async def test_what_stands_is_every_version_that_would_be_refused(journal: Journal) -> None:

@@ -11,7 +11,7 @@ from textual.widgets import Button, Input
 from backends.models import Alert, ColorState, ControllerView, OrderName, OrderOffer, RollbackOffer
 from backends.ports import PipelineInfo, PipelineParam
 from console.screens.action import ActionScreen
-from console.screens.choices import choices
+from console.screens.choices import Choice, choices
 from console.screens.menu import ActionMenu
 from console.screens.params import parse, parse_pairs, write
 from console.screens.parts import Paragraphs
@@ -82,7 +82,23 @@ def test_orders_are_bound_to_the_thing_itself() -> None:
 def test_a_remapped_key_is_the_one_that_is_shown() -> None:
     session: Any = FakeSession()
     session.context.keymap["deploy.flip"] = "z"
-    assert [choice.key for choice in choices(a_deployment(), session)] == ["z", "d", "w", "b", "h", "j"]
+    assert [choice.key for choice in choices(a_deployment(), session)] == ["z", "d", "w", "b", "h", "j", "i"]
+
+
+def test_a_live_version_that_was_found_bad_is_accepted_from_the_menu() -> None:
+    def accepting(**fields: Any) -> Choice:
+        session: Any = FakeSession()
+        return next(each for each in choices(a_deployment(**fields), session) if each.id == "deploy.accept")
+
+    assert accepting().reason == "nothing stands against the version that is live"
+    live = a_deployment()
+    version = live.colors[live.live].version
+    found = accepting(rejected=f"live {version} failed at 14:02 CET: a gate\nwhere that is meant: teal deploy accept")
+    assert (found.key, found.reason, found.label) == (
+        "i", "", f"accept {version}: it is meant to be live all the same"
+    )  # fmt: skip
+    assert found.request is not None
+    assert (found.request.kind, found.request.version) == ("accept", version)
 
 
 def a_menu(session: FakeSession, item: Any) -> ActionMenu:
