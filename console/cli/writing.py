@@ -6,8 +6,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-import click
-
 from actions.beside import uninterrupted
 from actions.guards import must_be_named, way_past
 from actions.kinds import kind_of
@@ -19,6 +17,7 @@ from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Health, Panel
 from backends.text import counted, with_fix
+from console.cli.confirming import NOT_AGREED, asked
 from console.cli.ending import EXIT_STILL_OPEN, Ending, say_why
 from console.cli.following import (
     as_runner,
@@ -44,7 +43,6 @@ from panels.words import UNICODE, took
 
 RUN_POLL_S = 0.5
 LOST_POLL_S = 3.0
-NOT_AGREED = "not done, nothing changed: the answer was no"
 NOT_YET = "ordered, not in force yet: "
 _PASSING = frozenset({"unreachable", "timeout", "rate_limited"})
 WRITING_PANELS: tuple[Panel, ...] = ("pipelines",)
@@ -99,16 +97,16 @@ async def _act(
         if writing.dry_run:
             return _shown(common, writing, session, plan)
         consent = _consent(writing, plan)
-        asked = not consent.confirmed and not consent.typed_context and _can_ask(plan)
-        if asked:
-            consent = _ask(plan, consent)
+        answers = not consent.confirmed and not consent.typed_context and _can_ask(plan)
+        if answers:
+            consent = asked(plan, consent, plan_lines(plan))
         with as_runner(session, begun) if writing.foreground else contextlib.nullcontext():
             try:
                 submitting = session.orders.submit(plan, consent, foreground=writing.foreground, tell=_unjournalled)
                 action = await uninterrupted(_noted(submitting, begun))
             except Refused as refusal:
                 action = refused_action(plan, refusal, actor=session.orders.actor)
-                no = asked and not consent.confirmed
+                no = answers and not consent.confirmed and not consent.typed_context
                 _print_action(common, session, action, [NOT_AGREED] if no else refusal_lines(refusal))
                 return refusal.exit_code
             try:
@@ -293,24 +291,6 @@ def _has_terminal() -> bool:
 
 def _can_ask(plan: Plan) -> bool:
     return _has_terminal() and not plan.already and not plan.blocked
-
-
-def _ask(plan: Plan, consent: Consent) -> Consent:
-    from msgspec.structs import replace
-
-    for line in plan_lines(plan):
-        say(line)
-    if plan.must_be_armed:
-        typed = click.prompt(f"Type {plan.context} to confirm", default="", show_default=False, err=True)
-        reason = consent.reason or click.prompt("Reason", default="", show_default=False, err=True)
-        return replace(consent, confirmed=typed == plan.context, typed_context=typed, reason=reason)
-    return replace(consent, confirmed=click.confirm(f"{_imperative(plan)}?", err=True))
-
-
-def _imperative(plan: Plan) -> str:
-    order = plan.request.order
-    words = f"{order} {title(plan)}" if order else title(plan)
-    return words[:1].upper() + words[1:]
 
 
 def _watch_line(action: Action) -> list[str]:
