@@ -149,9 +149,29 @@ def _put_command(says: str, path: Path) -> str:
 
 
 def from_anywhere(directory: Path, *commands: Sequence[str]) -> str:
-    """One line of shell that runs them one after the other where the config's commands run; empty for none."""
-    found = [shown_command(command) for command in commands if command]
+    """One line of shell that runs them one after the other where the config's commands run; empty for none. People type
+    it where something went wrong: what a reload is for may be dead, and is started then."""
+    found = [_or_started(command) for command in commands if command]
     return " && ".join([f"cd {shlex.quote(str(directory.absolute()))}", *found]) if found else ""
+
+
+def _or_started(command: Sequence[str]) -> str:
+    start = start_of(command)
+    return f"{{ {shown_command(command)} || {shown_command(start)}; }}" if start else shown_command(command)
+
+
+def start_of(reload: Sequence[str]) -> tuple[str, ...]:
+    """The command that starts what `reload` makes read its files, as far as its words tell: of nginx itself, systemd
+    and init scripts; empty for all else."""
+    words = tuple(reload)
+    first = 1 if words[:1] == ("sudo",) else 0
+    program = Path(words[first]).name if first < len(words) else ""
+    at = words.index("reload") if words.count("reload") == 1 else 0
+    if program in ("nginx", "openresty", "angie") and words[at - 1] == "-s":
+        return words[: at - 1] + words[at + 1 :]
+    if program in ("systemctl", "service", "rc-service") and at > first:
+        return (*words[:at], "start", *words[at + 1 :])
+    return ()
 
 
 class Problem(str):

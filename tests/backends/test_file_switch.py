@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backends.deployments import file_store
+from backends.deployments.file_store import from_anywhere, start_of
 from backends.deployments.file_switch import FileSwitch, FileSwitchConfig
 from backends.deployments.switch_format import JsonForm, TemplateForm, check_weights, template_problem
 from backends.errors import BackendError
@@ -496,6 +497,29 @@ async def test_what_a_link_leads_to_and_is_no_switch_is_never_told_to_be_overwri
     assert secret.read_text() == "root:x:1\n"
     assert (await adapter.observe()).weights == GREEN
     assert service.switch.with_name(service.switch.name + ".aside").is_symlink(), "put aside, as a directory is"
+
+
+@pytest.mark.parametrize(
+    ("reload", "start"),
+    [
+        ("nginx -s reload", "nginx"),
+        ("sudo /usr/sbin/nginx -c /etc/n.conf -s reload", "sudo /usr/sbin/nginx -c /etc/n.conf"),
+        ("systemctl reload traefik", "systemctl start traefik"),
+        ("sudo systemctl --user reload envoy", "sudo systemctl --user start envoy"),
+        ("service nginx reload", "service nginx start"),
+        ("docker exec web nginx -s reload", ""),
+        ("systemctl reload-or-restart nginx", ""),
+        ("nginx -t", ""),
+        ("./reload.sh", ""),
+        ("reload", ""),
+        ("sudo", ""),
+    ],
+)
+def test_what_a_reload_is_for_may_be_dead_and_is_started_by_the_printed_command(reload: str, start: str) -> None:
+    """The way back of a dead nginx ended in `nginx -s reload`, which can only fail then."""
+    assert start_of(reload.split()) == tuple(start.split())
+    line = from_anywhere(Path("/etc"), reload.split())
+    assert line == f"cd /etc && {f'{{ {reload} || {start}; }}' if start else reload}"
 
 
 def test_manual_commands_survive_a_shell(tmp_path: Path) -> None:

@@ -284,6 +284,32 @@ async def test_the_commands_for_a_person_do_what_they_say(
 
 
 @pytest.mark.parametrize("nodes", [2], indirect=True)
+async def test_a_dead_node_is_to_be_started_first_and_its_commands_come_last(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    await adapter.observe()
+    await asyncio.to_thread(nodes[0].stop)
+    with pytest.raises(BackendError):
+        await adapter.observe()
+    alive, dead = adapter.manual_commands(GREEN)
+    assert (str(nodes[1].admin) in alive, alive.startswith("echo ")) == (True, True)
+    assert dead.startswith(f"start HAProxy, of which nothing answers at unix:{nodes[0].admin}, then: echo ")
+
+
+async def test_a_dead_haproxy_loses_nothing_to_the_command_that_would_keep_its_weights(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    """The shell emptied the file of weights before it asked the socket: the next start had none."""
+    adapter = switch_of(service, http, nodes, persist=str(nodes[0].state_file))
+    await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    kept = nodes[0].state_file.read_text()
+    await asyncio.to_thread(nodes[0].stop)
+    done = await asyncio.to_thread(subprocess.run, adapter.manual_commands(BLUE)[-1], shell=True, check=False)
+    assert (done.returncode != 0, nodes[0].state_file.read_text()) == (True, kept)
+
+
+@pytest.mark.parametrize("nodes", [2], indirect=True)
 async def test_a_flip_and_a_rollback_under_load_lose_no_request(
     service: TwoColors, http: Http, nodes: list[Haproxy], capsys: pytest.CaptureFixture[str]
 ) -> None:

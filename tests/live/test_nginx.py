@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import time
@@ -298,6 +299,22 @@ async def test_a_missing_include_says_how_to_begin_and_can_be_begun_so(
             await asyncio.to_thread(subprocess.run, line, shell=True, check=True)
     await settled(adapter)
     assert (await adapter.observe()).weights == GREEN
+
+
+async def test_the_way_back_of_a_dead_nginx_starts_it(adapter: NginxSwitch, server: Nginx) -> None:
+    await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    await asyncio.to_thread(server.stop)
+    with pytest.raises(BackendError) as caught:
+        await adapter.observe()
+    assert caught.value.fix.startswith("start nginx, where it does not run; else ")
+    *lines, _ = adapter.manual_commands(BLUE)
+    try:
+        await asyncio.to_thread(subprocess.run, " && ".join(lines), shell=True, check=True)
+        await settled(adapter)
+        assert (await adapter.observe()).weights == BLUE
+    finally:  # it is its own daemon now
+        os.kill(int(server.pid_file.read_text()), signal.SIGTERM)
+        until(lambda: not server.pid_file.exists(), "nginx has ended")
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")

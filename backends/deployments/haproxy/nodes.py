@@ -19,11 +19,13 @@ from backends.ports import SwitchState
 
 
 class Reading(Struct, frozen=True):
-    """The nodes that answered, what was wrong with the others, and what is to be said of reloads."""
+    """The nodes that answered, what was wrong with the others, and what is to be said of reloads. `silent`: where
+    nothing answers, as of one that is dead."""
 
     states: list[NodeState]
     problems: list[BackendError]
     notes: list[str]
+    silent: frozenset[str] = frozenset()
 
     @property
     def problem(self) -> str:
@@ -91,7 +93,11 @@ class Nodes:
                 raise answer
         seen = [answer for answer in found if isinstance(answer, NodeState)]
         states, notes = await asyncio.to_thread(self._with_memory, seen)
-        return Reading(states, problems, notes)
+        silent = frozenset(
+            address for address, answer in zip(self.by_address, found, strict=True)
+            if isinstance(answer, BackendError) and answer.kind == "unreachable"
+        )  # fmt: skip
+        return Reading(states, problems, notes, silent)
 
     def _with_memory(self, seen: list[NodeState]) -> tuple[list[NodeState], list[str]]:
         remembered = self._memory.read()

@@ -107,6 +107,7 @@ class HaproxySwitch:
         self._deployer = command_deployer(config, context, health=self.color_health, observe=self.observe)
         self._rates = SideRates()
         self._last: list[NodeState] = []
+        self._silent: frozenset[str] = frozenset()
         self._static = False
 
     @property
@@ -269,17 +270,20 @@ class HaproxySwitch:
         return lines
 
     def manual_commands(self, weights: dict[str, int]) -> list[str]:
-        """Each node by socat, the side that gains first; then what keeps it."""
+        """Each node by socat, the side that gains first; then what keeps it. A node that did not answer comes last: it
+        has to be started first, and begins with the weights of its files."""
         lines = []
-        for state in self._states():
+        for state in sorted(self._states(), key=lambda state: state.node in self._silent):
             node = self._nodes.by_address[state.node]
             from_nothing = replace(state, servers=tuple(replace(server, weight=-1) for server in state.servers))
             orders, _ = self._writer.commands(from_nothing, self._shares(weights))
             orders.sort(key=lambda line: line.endswith(" weight 0"))
-            lines.append(f"echo {shlex.quote('; '.join(orders))} | socat stdio {shlex.quote(node.socat)}")
-            if self._nodes.state_file is not None:
-                kept = shlex.quote(str(self._nodes.state_file))
-                lines.append(f"echo 'show servers state' | socat stdio {shlex.quote(node.socat)} > {kept}")
+            first = f"start HAProxy, of which nothing answers at {state.node}, then: " * (state.node in self._silent)
+            lines.append(f"{first}echo {shlex.quote('; '.join(orders))} | socat stdio {shlex.quote(node.socat)}")
+            if self._nodes.state_file is not None:  # beside it first: the shell empties what a dead socket never fills
+                kept, beside = (shlex.quote(f"{self._nodes.state_file}{end}") for end in ("", ".new"))
+                asked = f"echo 'show servers state' | socat stdio {shlex.quote(node.socat)}"
+                lines.append(f"{asked} > {beside} && mv {beside} {kept}")
             elif self._nodes.command:
                 words = [word.replace("{node}", state.node) for word in self._nodes.command]
                 lines.append(from_anywhere(self._nodes.base_dir, words))
@@ -293,6 +297,7 @@ class HaproxySwitch:
         self._static = self._static or any(state.static for state in reading.states)
         if not reading.problems:
             self._last = reading.states
+        self._silent = reading.silent
         return reading
 
     def _states(self) -> list[NodeState]:

@@ -125,7 +125,8 @@ async def running(url: str, colors: tuple[str, ...]) -> Running:
     try:
         answer, body = await fresh_request(url, read=_READ_BYTES)
     except BackendError as error:
-        raise BackendError(error.kind, f"{error.message}: nobody knows what nginx runs", fix=INCLUDE_FIX) from None
+        words = f"{error.message}: nobody knows what nginx runs"
+        raise BackendError(error.kind, words, fix=f"start nginx, where it does not run; else {INCLUDE_FIX}") from None
     match = _SAYS.fullmatch(body.decode("utf-8", "replace"))
     shares = _shares(match[1], colors) if match and answer.status_code == 200 else {}
     if match is None or not shares:
