@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from actions.dora import Dora, dora
 from actions.journal.audit import AuditRecord
+from actions.journal.episodes import UNWATCHED
 from actions.models import Action
 from backends.errors import BackendError
 from backends.models import Freeze, Item
@@ -108,7 +109,16 @@ async def _facts(session: Session, more: Sequence[Snapshot]) -> Facts:
         title=session.context.title, made_at=moment.utc_now(), since=since, until=until, zone=session.context.zone,
         sources=[*session.sources(), *journal, *more], events=events(items, since, until, session.context.zone),
         actions=actions, items=items, audit_head=await _head(session),
+        unwatched_until=await _unwatched_until(session, since, until),
     )  # fmt: skip
+
+
+async def _unwatched_until(session: Session, since: datetime, until: datetime) -> datetime | None:
+    """When somebody is first known to have looked; None where that is at the beginning of the window, or before."""
+    with contextlib.suppress(BackendError):  # the actions have said it
+        first = min((watch.opened_at for watch in await session.orders.watched()), default=until)
+        return min(first, until) if first - since >= UNWATCHED else None
+    return None
 
 
 async def _head(session: Session) -> str:

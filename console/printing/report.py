@@ -72,6 +72,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     actions: Sequence[Action]
     items: Sequence[Item]
     audit_head: str = ""
+    unwatched_until: datetime | None = None
+    """Up to then nobody is known to have looked, from the beginning of the window on."""
 
 
 def incident(facts: Facts) -> list[str]:
@@ -298,7 +300,11 @@ def _unseen(facts: Facts) -> list[str]:
     lost = [snapshot for snapshot in facts.sources if snapshot.error is not None or snapshot.fetched_at is None]
     lines = [f"- {snapshot.key.panel} {snapshot.key.name}: {_plain(_why(snapshot))}" for snapshot in lost]
     blind = [event for event in facts.events if event.kind == "unwatched"]
-    return lines + [f"- {_time(event.at, facts)} {_plain(event.text)}" for event in blind]
+    lines += [f"- {_time(event.at, facts)} {_plain(event.text)}" for event in blind]
+    if (first := facts.unwatched_until) is not None:
+        when = "in this window" if first >= facts.until else f"before {_time(first, facts)}"
+        lines.append(f"- nobody is known to have looked {when}: what no source remembers is not told")
+    return lines
 
 
 def _why(snapshot: Snapshot) -> str:

@@ -77,7 +77,11 @@ def test_a_green_run_that_wrote_bad_data(teal_in: Teal, tmp_path: Path) -> None:
     assert WHY in line
     assert WHY in teal_in("status")[1]
     assert f"bad data: {WHY}" in teal_in("timeline")[1]
-    assert f"bad data: {WHY}".replace("<", "\\<") in teal_in("report")[1]
+    report = teal_in("report")[1]
+    assert f"bad data: {WHY}".replace("<", "\\<") in report
+    assert "nobody is known to have looked in this window" in report, "no console, and no `check --record`"
+    assert teal_in("check", "--record")[0] == 2
+    assert "nobody is known to have looked before " in teal_in("report")[1]
 
 
 def test_runs_are_listed_where_their_quality_is_lost_and_it_is_said(teal_in: Teal) -> None:

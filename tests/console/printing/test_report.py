@@ -227,5 +227,9 @@ def test_where_nobody_looked_nothing_is_told_as_well() -> None:
     about = facts(told)
     report = "\n".join(incident(about))
     assert "T0: nothing is known to be wrong in this window, not all of which was seen." in report
+    for first, words in ((ago(0.5), "before 02:30:00"), (NOW, "in this window")):
+        early = "\n".join(incident(replace(facts(), unwatched_until=first)))
+        assert "nothing is known to be wrong in this window, not all" in early
+        assert f"- nobody is known to have looked {words}: what no source remembers" in early
     for text in (report, "\n".join(handover([], about))):
         assert "4 troubles of checks.web" in text.partition("## What could not be seen")[2]
