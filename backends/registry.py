@@ -202,8 +202,12 @@ def remembers(port: str, kind: str) -> bool:
 def _offer(port: str, kind: str) -> Offer:
     found = offers_of(f"{port}.{kind}")
     if not found:
-        known = ", ".join(adapter_types(port))
-        raise BackendError("config", f'no adapter "{kind}" for {port}', fix=f"use one of: {known}")
+        from difflib import get_close_matches  # 6 ms, and only a mistake needs it
+
+        known = adapter_types(port)
+        near = get_close_matches(kind, known, n=1)
+        fix = f'did you mean "{near[0]}"?' if near else f"use one of: {', '.join(known)}"
+        raise BackendError("config", f'no adapter "{kind}" for {port}', fix=fix)
     if len(found) > 1:
         packages = ", ".join(f"{offer.package} {offer.version}" for offer in found)
         raise BackendError("config", f"several packages offer {port}.{kind}: {packages}", fix="uninstall all but one")

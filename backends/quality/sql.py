@@ -84,7 +84,7 @@ class SqlQualityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if self.query is not None and not self.query.strip():
             raise ValueError("query: it is empty")
         if not 0 <= self.crit <= self.warn <= 1:
-            raise ValueError("warn, crit: 0 <= crit <= warn <= 1 (95 % is 0.95), whatever the scale")
+            raise ValueError("warn, crit: from 0 to 1 (95 % is 0.95), also with a `scale`; crit is not above warn")
         if not self.scale > 0:
             raise ValueError("scale: more than 0")
         if not 1 <= self.history <= 1000:

@@ -64,7 +64,8 @@ def struct_problems(source: ConfigText, data: dict[str, Any], shape: type, where
             del fitting[key]
     for key, field in fields.items():
         if field.required and key not in data:
-            problems.append(source.problem((*where, key), f'"{key}" is missing'))
+            if key not in said:  # it is there, misspelt, and that was said
+                problems.append(source.problem((*where, key), f'"{key}" is missing'))
             said.add(key)
     return problems + _between_fields(source, fitting, shape, where, said)
 

@@ -152,6 +152,22 @@ def test_all_mistakes_are_named_at_once(validate: Validate, text: str, keys: lis
     assert not [words for words in told if not any(key in words for key in keys)], told
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[[contexts.c.pipelines]]\ntype = "local"\nhistory = "sqlite:///r.db"\nlogs = "l"\n'
+         'dags = [{ name = "d", taks = [{ name = "a", command = ["true"] }] }]\n', 'unknown key "taks"'),
+        ('[[contexts.c.checks]]\ntype = "http"\nulr = "http://127.0.0.1:1/h"\n', 'unknown key "ulr"'),
+        (HAPROXY.replace("nodes", "noeds"), 'unknown key "noeds"'),
+        (HAPROXY.replace('"haproxy"', '"haporxy"'), 'no adapter "haporxy" for deployments'),
+    ],
+)  # fmt: skip
+def test_what_is_misspelt_is_not_told_as_missing_too(validate: Validate, text: str, told: str) -> None:
+    code, (found,) = validate(HEAD + text, "--offline")
+    assert (code, found["message"]) == (2, told)
+    assert found["fix"].startswith("did you mean ")
+
+
 def test_a_follow_up_of_a_mistake_is_not_told_as_another(validate: Validate) -> None:
     """Without `servers` nothing is known of the colors that `health` should have."""
     text = HEAD + HAPROXY.replace('["g1"]', "7") + 'health = { blue = "http://b/h", gren = "http://g/h" }\n'
