@@ -1,10 +1,12 @@
 """The way back by the mark on the switch, where no journal tells of what led to what is live."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from actions.judging.stages import BACK_STEPS, share_of
+from actions.models import ActionError, Refused, Request
+from actions.switching.stamps import Stamp, read_stamp
 from backends.ports import SwitchState
 from backends.text import clean
 
@@ -21,30 +23,41 @@ class Back(Struct, frozen=True, kw_only=True):
 
 def back_by_mark(state: SwitchState, colors: Sequence[str]) -> Back:
     """What the last write by an action says of where the traffic came from."""
-    action, _, step = state.stamp.partition(":")
+    stamp = read_stamp(state.stamp)
     mark = f"by the mark on the switch ({clean(state.stamp, 64)})"
     if state.odd_mark:
         return Back(why=f"the mark on the switch ({state.odd_mark}) can not be read: which side is back is not known")
-    if not action or not step:
+    if not stamp.action:
         return Back(why="the switch carries no mark of an action: which side is back is not known")
-    if state.wrote and len(colors) == 2 and state.weights and (back := _by_what_it_wrote(state, colors, step, mark)):
+    if state.wrote and len(colors) == 2 and state.weights and (back := _by_what_it_wrote(state, colors, stamp, mark)):
         return back
-    return _by_step(state, colors, step, mark)
+    return _by_step(state, colors, stamp, mark)
 
 
-def _by_what_it_wrote(state: SwitchState, colors: Sequence[str], step: str, mark: str) -> Back | None:
+def named_back(request: Request, state: SwitchState, colors: Sequence[str]) -> Back:
+    """Back is where the operator says. Raises Refused (5) for a color that is not known."""
+    to = request.to.lower()
+    if to not in colors:
+        message = f'{request.service} has no color "{clean(to, 64)}"'
+        raise Refused(5, ActionError(kind="not_found", message=message, fix=f"known: {', '.join(colors)}"))
+    if state.live == to:
+        return Back(to=to, already=True, why=f"{to.upper()} has all traffic already")
+    return Back(to=to, why=f"{to.upper()} was named as the side to go back to: nobody can say that it was live before")
+
+
+def _by_what_it_wrote(state: SwitchState, colors: Sequence[str], stamp: Stamp, mark: str) -> Back | None:
     """As the journal would go by it: None where the write was a split of which nobody knows who gained."""
     live = state.live.upper() if state.live in colors else "another side"
-    if step in BACK_STEPS:
+    if stamp.step in BACK_STEPS:
         homes = [color for color in colors if state.wrote.get(color) == 100]
         if not homes or state.weights == state.wrote:
             return None
         why = f"{mark} it went back to {homes[0].upper()}, and {live} has traffic since: back again"
         return Back(to=homes[0], sure=True, why=why)
-    share = share_of(step)
+    share = share_of(stamp.step)
     if share is None:
         return None
-    gaining = [color for color in colors if state.wrote.get(color) == (share or 100)]
+    gaining = _gaining(state.wrote, colors, stamp, share or 100)
     if len(gaining) != 1:
         return None
     gained, home = gaining[0], next(color for color in colors if color != gaining[0])
@@ -55,21 +68,37 @@ def _by_what_it_wrote(state: SwitchState, colors: Sequence[str], step: str, mark
     return Back(to=home, sure=True, why=f"{mark} {gave}: back is {home.upper()}")
 
 
-def _by_step(state: SwitchState, colors: Sequence[str], step: str, mark: str) -> Back:
+def _moved_since(state: SwitchState, stamp: Stamp, mark: str) -> Back:
+    if not stamp.gains:
+        return Back(why=f"{mark} it is not known which side is back")
+    has = f"{state.live.upper()} has all of it since"
+    return Back(already=True, why=f"back already: {mark} {stamp.gains.upper()} gained traffic, and {has}")
+
+
+def _gaining(weights: Mapping[str, int], colors: Sequence[str], stamp: Stamp, share: int) -> list[str]:
+    """The color that gains, as the stamp says; of one that does not, those that have its share."""
+    if stamp.gains in colors:
+        return [stamp.gains]
+    return [color for color in colors if weights.get(color) == share]
+
+
+def _by_step(state: SwitchState, colors: Sequence[str], stamp: Stamp, mark: str) -> Back:
     """Of a mark that does not say what its write made: the share in its step, held against the weights."""
     others = [color for color in colors if color != state.live]
-    if step in BACK_STEPS:
+    if stamp.step in BACK_STEPS:
         if state.live in colors:
             return Back(already=True, why=f"back already, as far as the switch tells: {mark} it went back last")
         return Back(why=f"{mark} it went back last, and traffic is split: which side is back is not known")
-    share = share_of(step)
+    share = share_of(stamp.step)
     if share is None or len(colors) != 2:
         return Back(why=f"{mark} it is not known which side is back")
     if state.live in colors:
         if share == 0 and not state.journal:  # an older program marked its way back like this too
             return Back(why=f"{mark} it is not known whether that was forward or back")
+        if share not in (0, 100) and stamp.gains != state.live:  # moved since, by nobody knows whom
+            return _moved_since(state, stamp, mark)
         return Back(to=others[0], why=f"{mark} {state.live.upper()} gained the traffic: back is {others[0].upper()}")
-    gaining = [color for color, weight in state.weights.items() if weight == share]
+    gaining = _gaining(state.weights, colors, stamp, share)
     if state.live == "mixed" and len(gaining) == 1:
         to = next(color for color in colors if color != gaining[0])
         return Back(to=to, why=f"{mark} {gaining[0].upper()} gained {share} %: back is {to.upper()}")

@@ -7,6 +7,7 @@ from actions.journal.journal import Journal
 from actions.judging.stages import share_of
 from actions.models import Finding
 from actions.switching.changes import Change
+from actions.switching.stamps import read_stamp
 from backends.models import FindingLevel
 from backends.ports import SwitchState
 
@@ -20,8 +21,8 @@ async def other_journal(journal: Journal, context: str, state: SwitchState, *, f
     if state.odd_mark:
         text = f"the switch has a mark that this program can not read ({state.odd_mark}): a newer one may be at work"
         return [_finding(text, "see who wrote it: another version of teal, or somebody by hand", forward=forward)]
-    action, colon, _ = state.stamp.partition(":")
-    if not action or not colon:  # written by hand, or by nobody yet
+    action = read_stamp(state.stamp).action
+    if not action:  # written by hand, or by nobody yet
         return []
     of_context = await journal.context_of(action)
     if (state.ended and state.live not in ("mixed", "unknown")) or of_context == context:
@@ -50,8 +51,8 @@ async def newest_is_theirs(journal: Journal, context: str, state: SwitchState, c
     """Whether the newest change of traffic is of an action that this journal does not know, or knows of another
     context, ended or not: the last write names one, and `change`, the newest of this context, did not leave the traffic
     as it is since."""
-    action, colon, _ = state.stamp.partition(":")
-    if not action or not colon or state.odd_mark or state.live == "unknown":
+    action = read_stamp(state.stamp).action
+    if not action or state.odd_mark or state.live == "unknown":
         return False
     if (change is not None and change.action == action) or await journal.context_of(action) == context:
         return False
@@ -62,7 +63,7 @@ async def newest_is_theirs(journal: Journal, context: str, state: SwitchState, c
 def by_hand_since(state: SwitchState) -> str:
     """What of the weights is not what the write of the mark made, in words; empty where they may be its own. Where the
     mark does not say what that was its step does; after a way back any weights may be, split or not."""
-    share = share_of(state.stamp.partition(":")[2])
+    share = share_of(read_stamp(state.stamp).step)
     if not state.weights:
         return ""
     if state.wrote:

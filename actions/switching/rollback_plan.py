@@ -17,11 +17,12 @@ from actions.judging.stages import moves
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, Finding, Plan, Refused, Request
 from actions.orphans import is_frozen, orphaned_since
-from actions.switching.by_mark import back_by_mark
+from actions.switching.by_mark import back_by_mark, named_back
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.leaving import leaving
 from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, other_journal
 from actions.switching.recorded import must_make_sense
+from actions.switching.stamps import read_stamp
 from actions.switching.switch_plan import (
     CAPACITY,
     UNHEALTHY,
@@ -141,6 +142,8 @@ async def _take_back(
     if way.word == "already":
         done = Finding(level="ok", code="undone", text=way.text)
         return Move(state=state, to=state.live, already=True, findings=(done,))
+    if way.word == "never" and foreign and request.to:
+        return _named(request, state, settings.colors)
     if way.word in ("never", "elsewhere"):
         fix = await leaving(target, state, FLIP, request.service, past)
         raise Refused(5, ActionError(kind="not_found", message=way.text, fix=fix))
@@ -160,6 +163,13 @@ async def _take_back(
     return Move(state=state, to=way.to, undoes=change.undoes, findings=tuple(findings))
 
 
+def _named(request: Request, state: SwitchState, colors: Sequence[str]) -> Move:
+    """The side that the operator names, of what an action moved of which neither journal nor mark say where back is."""
+    back = named_back(request, state, colors)
+    found = Finding(level="ok" if back.already else "warning", code="by-the-mark", text=back.why)
+    return Move(state=state, to=back.to, already=back.already, findings=(found,))
+
+
 def _by_mark(state: SwitchState, colors: Sequence[str], *, foreign: bool) -> Move | None:
     """Where this journal knows nothing: what the mark of another says; None where that is nothing. An action that has
     ended, and left no split (`foreign`), left all traffic on one side: where its mark does not say which, a hand may
@@ -176,8 +186,9 @@ def _by_mark(state: SwitchState, colors: Sequence[str], *, foreign: bool) -> Mov
 async def _must_know_the_mark(journal: Journal, context: str, state: SwitchState, change: Change | None) -> None:
     """Raises JournalError where an action of this journal wrote the switch after the newest change that it tells of: a
     row was edited or taken away, or the file is an older copy."""
-    action, _, step = state.stamp.partition(":")
-    if not moves(step) or (change is not None and action <= change.action):
+    stamp = read_stamp(state.stamp)
+    action = stamp.action
+    if not moves(stamp.step) or (change is not None and action <= change.action):
         return
     of_context = await journal.context_of(action)
     if of_context not in ("", context):  # it is told of there

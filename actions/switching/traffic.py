@@ -21,6 +21,7 @@ from actions.journal.rows import Changes, StoredEvent
 from actions.judging.stages import is_shift, moves
 from actions.kinds import kind_of
 from actions.switching.probing import Prober
+from actions.switching.stamps import stamp_of
 from actions.targets import SwitchTarget
 from actions.work import Work
 from backends.errors import BackendError
@@ -156,7 +157,7 @@ class Traffic:
         marked = (
             "shift-back" if kind_of(self._work.plan.kind).back else step
         )  # whoever reads only it knows the way back
-        stamp, over = f"{self._work.action_id}:{marked}", marked == "shift-back"
+        stamp, over = stamp_of(self._work.action_id, marked, self._work.plan.to), marked == "shift-back"
         try:
             found = await patiently(self._adapter.observe)
         except BackendError as error:

@@ -19,9 +19,10 @@ from actions.journal.journal import Journal
 from actions.journal.lease import living
 from actions.journal.location import JournalLocation
 from actions.models import ActionError, Finding, Plan, Refused, Request
-from actions.switching.by_mark import Back, back_by_mark
+from actions.switching.by_mark import Back, back_by_mark, named_back
 from actions.switching.leaving import leaving
 from actions.switching.rollback_plan import observed, plan_rollback
+from actions.switching.stamps import read_stamp
 from actions.switching.switch_plan import Move, block, evidence_of, make_plan
 from actions.targets import SwitchTarget
 from backends.command_line import command
@@ -90,7 +91,7 @@ async def _written_here(
     state = await observed(target)
     colors = target.settings.colors
     if request.to:
-        back = _named(request, state, colors)
+        back = named_back(request, state, colors)
     elif queued is not None:
         back = _before_the_open(queued, state, colors)
     else:
@@ -117,16 +118,6 @@ async def _written_here(
     return make_plan(request, policy, target, move, findings)
 
 
-def _named(request: Request, state: SwitchState, colors: Sequence[str]) -> Back:
-    to = request.to.lower()
-    if to not in colors:
-        message = f'{request.service} has no color "{clean(to, 64)}"'
-        raise Refused(5, ActionError(kind="not_found", message=message, fix=f"known: {', '.join(colors)}"))
-    if state.live == to:
-        return Back(to=to, already=True, why=f"{to.upper()} has all traffic already")
-    return Back(to=to, why=f"{to.upper()} was named as the side to go back to: nobody can say that it was live before")
-
-
 def _before_the_open(queued: Plan, state: SwitchState, colors: Sequence[str]) -> Back:
     action = queued.expected.queued_to
     if queued.to not in colors:
@@ -138,7 +129,7 @@ def _before_the_open(queued: Plan, state: SwitchState, colors: Sequence[str]) ->
 
 def _runners(location: JournalLocation, stamp: str) -> list[Finding]:
     """Which runners of this host live, that of the last write first."""
-    wrote = stamp.partition(":")[0]
+    wrote = read_stamp(stamp).action
     try:
         found = living(location.directory)
     except OSError as error:

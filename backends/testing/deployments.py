@@ -141,8 +141,9 @@ class SwitchContract:
         state = await adapter.observe()
         for share in (5, 10, 25, 50, 99, 100, 50, 0):
             wanted = {"blue": 100 - share, "green": share}
-            state = await adapter.shift(state, wanted, stamp=f"A:shift[{share}]")
-            assert (state.weights, state.stamp) == (wanted, f"A:shift[{share}]")
+            stamp = f"A:shift[{share}]:green"
+            state = await adapter.shift(state, wanted, stamp=stamp)
+            assert (state.weights, state.stamp) == (wanted, stamp)
             assert await adapter.observe() == state
 
     async def test_the_endpoints_follow_the_control_object(self, adapter: Switch) -> None:

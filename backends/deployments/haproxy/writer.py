@@ -149,7 +149,7 @@ class Writer:
 
 def goes_back(stamp: str) -> bool:
     """Whether a step undoes another (`shift-back`): the nodes are then taken in reverse."""
-    return "back" in stamp.rpartition(":")[2]
+    return "back" in "".join(stamp.split(":")[1:2])
 
 
 def _weights_in(answer: str) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from actions.models import Consent, Refused, Request
 from backends.models import Deployment
@@ -170,6 +171,51 @@ async def test_what_another_journal_moved_wholly_and_has_not_ended_goes_back_too
     service.write(BLUE, stamp="X:shift", fence=9, journal="other")
     back = await mine.order(ANALYTICS_ROLLBACK)
     assert (back.status, service.weights()) == ("succeeded", GREEN)
+
+
+@pytest.mark.parametrize("weights", [{"blue": 50, "green": 50}, {"blue": 30, "green": 70}], ids=["as-left", "by-hand"])
+async def test_of_two_equal_halves_the_mark_says_who_gained(
+    mine: House, service: TwoColors, weights: dict[str, int]
+) -> None:
+    """Every default list of stages has one of 50 %: there a rollback without that journal was refused."""
+    stamp = "X:shift[50]:green"
+    written = {"stamp": stamp, "weights": {"blue": 50, "green": 50}}
+    service.write(weights, stamp=stamp, fence=9, journal="other", written=written)
+    shown = await mine.gate.enrich(await (await mine.targets.switch("analytics")).adapter.deployment())
+    assert shown.rollback is not None
+    assert (shown.rollback.to, shown.rollback.ready) == ("blue", True)
+    back = await mine.order(ANALYTICS_ROLLBACK)
+    assert (back.status, service.weights()) == ("succeeded", BLUE)
+
+
+async def test_a_canary_at_half_is_taken_back_by_a_journal_that_does_not_know_it(
+    tmp_path: Path, mine: House, service: TwoColors
+) -> None:
+    staged = {"stages": {"gradual": [50, 100]}, "stage_time": "60s"}
+    async with House(tmp_path / "their", service, **staged) as their:
+        halves = await their.gate.plan(replace(ANALYTICS_FLIP, strategy="gradual"))
+        await their.reaches(await their.gate.submit(halves, YES), "analyse[50]")
+        assert service.weights() == {"blue": 50, "green": 50}
+        back = await mine.order(ANALYTICS_ROLLBACK)
+        assert (back.status, service.weights()) == ("succeeded", BLUE)
+
+
+async def test_of_an_older_mark_of_two_equal_halves_the_operator_names_the_side(
+    mine: House, service: TwoColors
+) -> None:
+    service.write({"blue": 50, "green": 50}, stamp="X:shift[50]", fence=9, journal="other")
+    with pytest.raises(Refused, match="it is not known which side is back"):
+        await mine.order(ANALYTICS_ROLLBACK)
+    with pytest.raises(Refused, match="no color"):
+        await mine.order(replace(ANALYTICS_ROLLBACK, to="red"))
+    back = await mine.order(replace(ANALYTICS_ROLLBACK, to="blue"))
+    assert (back.status, service.weights()) == ("succeeded", BLUE)
+
+
+async def test_a_canary_that_somebody_took_back_by_hand_is_back_already(mine: House, service: TwoColors) -> None:
+    service.write({"blue": 100, "green": 0}, stamp="X:shift[25]:green", fence=9, journal="other")
+    back = await mine.order(ANALYTICS_ROLLBACK)
+    assert (back.status, back.changed, service.weights()) == ("succeeded", False, BLUE)
 
 
 async def test_where_a_hand_changed_the_canary_of_another_journal_nobody_guesses(
