@@ -383,7 +383,7 @@ async def test_names_that_are_missing_or_the_same_when_clean(warehouse: Path, ad
         ({"table": ""}, "SCHEMA.NAME"),
         ({"query": " "}, "empty"),
         ({"crit": 0.96}, "crit is not above warn"),
-        ({"warn": 95, "crit": 80, "scale": 100}, "whatever the scale"),
+        ({"warn": 95, "crit": 80, "scale": 100}, "also with a `scale`"),
         ({"scale": 0}, "scale"),
         ({"history": 0}, "history"),
         ({"timeout": "0s"}, "timeout"),
