@@ -103,6 +103,7 @@ ALERTS: Port[Alerts, Alert] = Port(
         interval_s=10.0,
         then=_then,
         single="alert",
+        title=lambda alert: alert.named,
         says=lambda alert: f"{alert.named}: {alert.summary}".removesuffix(": "),
         at=lambda alert: alert.since,
         problems=_problems,

@@ -122,17 +122,19 @@ async def test_b_plans_the_way_back_and_q_leaves() -> None:
 async def test_what_was_red_and_what_has_cleared() -> None:
     session = FakeSession()
     alerts = [
-        Alert(ref=f"r/{name}", backend="r", fingerprint=name, name=name, severity="critical", state="firing")
-        for name in ("Errors", "Latency")
-    ]
+        Alert(
+            ref=f"r/{host}", backend="r", fingerprint=host, name="Down", severity="critical", state="firing",
+            labels={"instance": host},
+        ) for host in ("db-1", "db-2")
+    ]  # fmt: skip
     session.put("alerts", *alerts)
     screen = a_screen(session)
     async with Holder(screen).run_test(size=SIZE) as pilot:
         session.news.put_nowait(an_action(kind="rollback"))
-        await until(pilot, lambda: "still red Errors, Latency" in said(screen, "#facts"), "both are red")
+        await until(pilot, lambda: "still red Down db-1, Down db-2" in said(screen, "#facts"), "both are red")
         session.put("alerts", alerts[0])
-        await until(pilot, lambda: "cleared Latency" in said(screen, "#facts"), "one has cleared")
-        assert "still red Errors" in said(screen, "#facts")
+        await until(pilot, lambda: "cleared Down db-2" in said(screen, "#facts"), "one has cleared")
+        assert "still red Down db-1" in said(screen, "#facts")
 
 
 async def test_data_is_never_markup() -> None:
