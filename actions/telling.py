@@ -4,7 +4,7 @@ from datetime import datetime, tzinfo
 from typing import Literal
 
 from actions.kinds import kind_of
-from actions.models import Action, Finding, Plan, SwitchReport
+from actions.models import Action, Finding, Plan, Step, SwitchReport
 from backends.settings import Duration
 from backends.text import clean
 from backends.times import local_words
@@ -192,6 +192,12 @@ def cause(action: Action) -> str:
     if action.error.kind == "gate_failed" and failed:
         return f"by gate {failed}"
     return f"by {_CAUSES[action.error.kind]}" if action.error.kind in _CAUSES else ""
+
+
+def step_status(action: Action, step: Step) -> str:
+    """The status of a step as people read it: one that an order has ended was `stopped`, which is no failure."""
+    ordered = action.error is not None and action.error.kind == "ordered" and action.error.message in step.detail
+    return "stopped" if ordered and step.status == "failed" else step.status
 
 
 def _already(action: Action) -> Literal["back already", "already so"]:

@@ -57,6 +57,7 @@ ASCII = Symbols(".", "!", "X", "?", "~", "a", ">", "-", "_.:-=+*#", "~", "->", "
 
 _SYMBOL_NAME = {
     "ok": "ok", "success": "ok", "succeeded": "ok", "warning": "warning", "late": "warning", "cancelled": "warning",
+    "stopped": "warning",
     "critical": "critical", "failed": "critical", "error": "critical", "unknown": "unknown", "running": "running",
     "queued": "not_yet", "waiting": "running", "skipped": "not_yet", "pending": "not_yet", "firing": "critical",
     "silenced": "acknowledged", "inhibited": "acknowledged", "acknowledged": "acknowledged",

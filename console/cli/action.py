@@ -9,7 +9,7 @@ from actions.ids import now
 from actions.journal.errors import JournalError
 from actions.models import Action, OrderWord, Request
 from actions.outcome import exit_code
-from actions.telling import pause_words, title
+from actions.telling import pause_words, step_status, title
 from backends.models import worst
 from console.cli.options import Common, Writing, common_options, writing_options
 from console.cli.reading import chosen, read
@@ -162,7 +162,8 @@ def _say_new_steps(session: Session, found: Action, said: set[str]) -> None:
         if step.status != "pending" and mark not in said:
             said.add(mark)
             at = clock(step.ended_at or step.started_at, session.context.zone)
-            tell(f"{at} {UNICODE.of(step.status)} {step.name:10} {step.status:10} {step.detail}".rstrip())
+            status = step_status(found, step)
+            tell(f"{at} {UNICODE.of(status)} {step.name:10} {status:10} {step.detail}".rstrip())
 
 
 def _say_new_samples(session: Session, found: Action, said: set[str]) -> None:
@@ -181,6 +182,6 @@ def _lines(session: Session, found: Action) -> list[str]:
     lines += [words] if (words := pause_words(found, zone)) else []
     for step in found.steps:
         at = dated(step.ended_at or step.started_at, zone, today)
-        lines.append(f"{UNICODE.of(step.status)} {step.name:10} {at}  {step.detail}".rstrip())
+        lines.append(f"{UNICODE.of(step_status(found, step))} {step.name:10} {at}  {step.detail}".rstrip())
     lines += [f"  {gate_line(gate)}" for gate in found.gates]
     return lines

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from actions.kinds import kind_of
 from actions.models import Action, Consent, Refused, Request
 from actions.orphans import frozen_words, is_frozen
-from actions.telling import STOPPED_WORDS
+from actions.telling import STOPPED_WORDS, step_status
 from backends.command_line import command
 from backends.errors import BackendError
 from console.cli.options import Common
@@ -151,7 +151,8 @@ def _say_steps(action: Action, said: set[str]) -> None:
         mark = f"{step.name} {step.status}"
         if mark not in said and step.status != "pending":
             said.add(mark)
-            say(f"{UNICODE.of(step.status)} {step.name:10} {step.status:10} {step.detail}".rstrip())
+            status = step_status(action, step)
+            say(f"{UNICODE.of(status)} {step.name:10} {status:10} {step.detail}".rstrip())
     standing = f"{action.status} {action.hold.why if action.hold else ''}".rstrip()
     if action.stopped_pid and STOPPED_WORDS not in said:
         said.add(STOPPED_WORDS)

@@ -36,7 +36,8 @@ _STYLE = {
     "critical": "bold $text-error", "failed": "bold $text-error", "rollback_failed": "bold $text-error",
     "block": "bold $text-error", "conflict": "bold $text-error", "mixed": "bold $text-error",
     "unknown": "bold $text-accent", "in_doubt": "bold $text-accent", "warning": "$text-warning",
-    "late": "$text-warning", "cancelled": "$text-warning", "aborted": "$text-warning", "paused": "$text-warning",
+    "late": "$text-warning", "cancelled": "$text-warning", "stopped": "$text-warning", "aborted": "$text-warning",
+    "paused": "$text-warning",
     "waiting": "$text-warning", "abandoned": "$text-warning", "pending": MUTED, "queued": MUTED, "skipped": MUTED,
 }  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta, tzinfo
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 from textual.content import Content
@@ -14,7 +14,7 @@ from actions.judging.stages import is_shift
 from actions.judging.words import measured
 from actions.kinds import kind_of
 from actions.models import Action, GateView, OrderWord, Step
-from actions.telling import STOPPED_WORDS
+from actions.telling import STOPPED_WORDS, step_status
 from backends.models import Deployment
 from console.ports.store import Snapshot, Store
 from console.screens.choices import is_orphaned
@@ -58,6 +58,8 @@ def timeline(action: Action, of: Symbols) -> list[Row]:
 def _left(step: Step, action: Action) -> Step:
     """A step as it is known: of one at work that nobody runs any more, nobody knows how it ended."""
     since = action.orphaned_since
+    if (status := step_status(action, step)) != step.status:
+        return replace(step, status=cast(Any, status))
     if action.stopped_pid and step.status == "running":
         return replace(step, until=None, detail=": ".join(filter(None, (STOPPED_WORDS, step.detail))))
     if since is None or step.status != "running" or step.started_at is None:
@@ -74,7 +76,7 @@ def step_row(step: Step, of: Symbols) -> Row:
         words.insert(0, ticks(step, of))
     if step.status == "skipped":
         words.insert(0, "skipped")
-    style = style_of(step.status) if step.status in ("failed", "pending", "skipped") else ""
+    style = style_of(step.status) if step.status in ("failed", "stopped", "pending", "skipped") else ""
     lead = _lead(step.status, step.name, of)
     return row(lead, "  ".join(word for word in words if word), style, tail=_took([step]))
 
@@ -202,11 +204,14 @@ def _stage_over(share: str, steps: list[Step], of: Symbols) -> Row:
 
 
 def _stage_at_work(share: str, steps: list[Step], of: Symbols, *, gates: bool) -> list[Row]:
-    failed = any(step.status in ("failed", "skipped") for step in steps)
+    came = {str(step.status) for step in steps}
+    status = next(
+        (word for word in ("failed", "stopped") if word in came), "failed" if "skipped" in came else "running"
+    )
     shift = next((step for step in steps if step.name.startswith("shift")), steps[0])
     said = ticks(shift, of) if shift.status != "failed" else f"{ticks(shift, of)}  {shift.detail}"
     head = row(
-        _lead("failed" if failed else "running", share, of), said,
+        _lead(status, share, of), said,
         style_of("failed") if shift.status == "failed" else "", tail=_took(steps),
     )  # fmt: skip
     rows = [head]
@@ -215,11 +220,11 @@ def _stage_at_work(share: str, steps: list[Step], of: Symbols, *, gates: bool) -
             continue
         name = step.name.partition("[")[0]
         detail = step.detail
-        if gates and name == "analyse" and step.status != "failed":
+        if gates and name == "analyse" and step.status not in ("failed", "stopped"):
             detail = detail.partition("; ")[0]  # the gates have rows of their own
         elif name == "verify" and step.status == "succeeded":
             detail = detail.partition(", control")[0]
-        style = style_of(step.status) if step.status in ("failed", "skipped") else ""
+        style = style_of(step.status) if step.status in ("failed", "stopped", "skipped") else ""
         words = "skipped" if step.status == "skipped" else detail or step.status
         rows.append(row(Content.assemble("  ", mark(step.status, of), f" {name}"), words, style))
     return rows

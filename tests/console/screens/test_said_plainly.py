@@ -1,12 +1,15 @@
 """The words of screens: what was wished for and granted is no failure, keys have our words, one is no plural."""
 
+from msgspec.structs import replace
 from textual.widgets import Input
 
 from actions.models import ActionError, Step
+from actions.telling import step_status
 from console.sandbox.control import FAULTS
 from console.screens.action import ending
 from console.screens.lists import SourceRow, keys_of
 from console.screens.run_detail import RunDetail
+from console.screens.stage_lines import timeline
 from panels.keybar import KeyBar
 from panels.words import UNICODE
 from tests.console.fakes import NOW, FakeSession, incident
@@ -23,6 +26,16 @@ def test_a_way_back_that_was_ordered_and_came_is_no_failure() -> None:
         ("", "rollback ordered by root"),
     ]
     assert not any("text-error" in str(span.style) for span in rows[1].body.spans)
+    words = "rollback ordered by root: GREEN healthy"
+    shift = Step(name="shift[10]", status="succeeded")
+    judged = Step(name="analyse[10]", status="failed", detail=words)
+    action = an_action(status="rolled_back", changed=True, error=error, steps=(shift, judged, verified))
+    shown = [row.lead.plain + " " + row.body.plain for row in timeline(action, UNICODE)]
+    assert any(line.startswith("▲ 10 %") for line in shown), shown
+    assert any("▲ analyse" in line and words in line for line in shown), shown
+    assert "✗" not in "".join(shown)
+    assert (step_status(action, judged), step_status(action, shift)) == ("stopped", "succeeded")
+    assert step_status(replace(action, error=None), judged) == "failed"
     gate = ActionError(kind="gate_failed", message="gate error-rate: 9 % over 5 %")
     rows = ending(an_action(status="rolled_back", changed=True, error=gate), UNICODE)
     assert [row.lead.plain for row in rows[:2]] == ["▲", "✗"]
