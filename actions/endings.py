@@ -35,6 +35,8 @@ class Conflict(Exception):
         why = f"changed by somebody else{by}"
         if ours and found.wrote and not found.detail and found.wrote != found.weights:
             why = "changed by somebody else since this action wrote it"
+        elif not ours and not by and found.weights and found.detail:  # as a reload that forgot what was written
+            why = first_line(found.detail)
         elif ours:
             said = f"; {first_line(found.detail)}" if found.weights and found.detail else ""
             why = f"only a part of what this action wrote, the rest did not take or was changed since{said}"

@@ -175,16 +175,24 @@ def start_of(reload: Sequence[str]) -> tuple[str, ...]:
 
 
 class Problem(str):
-    """What went wrong with a command, in words; empty for nothing. `may_have_worked`: it did not end by itself, so
-    nobody knows what it has done."""
+    """What went wrong with a command, in words; empty for nothing. `has_begun`: it was started, and may have done its
+    work before it failed. `may_have_worked`: it did not even end by itself."""
 
+    has_begun = False
     may_have_worked = False
 
     @classmethod
     def in_doubt(cls, words: str) -> "Problem":
         """One that may have worked."""
-        found = cls(words)
+        found = cls.failed(words)
         found.may_have_worked = True
+        return found
+
+    @classmethod
+    def failed(cls, words: str) -> "Problem":
+        """One that said so itself at its end."""
+        found = cls(words)
+        found.has_begun = True
         return found
 
 
@@ -220,7 +228,7 @@ def run_command(command: Sequence[str], directory: Path, env: Iterable[str] = ()
     why = f": {last}" if last else ""
     if done.returncode < 0:
         return Problem.in_doubt(f"{' '.join(command)}: signal {-done.returncode}{why}")
-    return Problem(f"{' '.join(command)}: exit status {done.returncode}{why}")
+    return Problem.failed(f"{' '.join(command)}: exit status {done.returncode}{why}")
 
 
 def _until_its_end(done: "subprocess.Popen[bytes]", output: io.FileIO) -> bytes | None:

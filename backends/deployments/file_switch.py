@@ -292,7 +292,7 @@ class FileSwitch:
                 raise BackendError("unreachable", message, fix=f"see what runs, then {again}")
             mark.write(earlier)
             words = f"reload: {problem}; {_BACK}"
-            raise BackendError("failed", words, fix=_BY_HAND, taken_back=problem.may_have_worked)
+            raise BackendError("failed", words, fix=_BY_HAND, taken_back=problem.has_begun)
         mark.write(None)
 
     def _put_back(self, path: Path, content: bytes, before: bytes, mark: PendingMark, problem: str) -> None:

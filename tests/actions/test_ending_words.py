@@ -25,3 +25,9 @@ def test_a_hands_edit_that_keeps_our_stamp_is_somebody_elses() -> None:
         weights={"blue": 50, "green": 50}, revision="2", stamp="A:shift", wrote=wrote, detail="the nodes differ"
     )
     assert "only a part of what this action wrote" in str(Conflict(nodes, ours=True))
+
+
+def test_a_load_balancer_that_forgot_what_was_written_is_nobody_else() -> None:
+    said = "lb-1 was reloaded 41s ago, since GREEN 25 % was written there: that is gone"
+    forgot = SwitchState(weights={"blue": 100, "green": 0}, revision="2", detail=said)
+    assert str(Conflict(forgot)) == f"the switch has BLUE 100 %, GREEN 0 % now: {said}"

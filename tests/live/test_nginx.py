@@ -230,6 +230,7 @@ async def test_a_reload_command_that_fails_puts_the_old_file_back(
     before = server.include.read_bytes()
     error = await error_of(switch_of(service, http, server, reload=["sh", "-c", "echo not permitted; exit 1"]))
     assert "not permitted" in error.message
+    assert error.taken_back  # nobody knows what the command did before it failed
     assert server.include.read_bytes() == before
     assert (await adapter.observe()).detail == ""
 

@@ -53,7 +53,7 @@ class Force:
             raise BackendError("failed", f"{problem}; the old file is back in place", fix="correct it by hand")
         old_workers = await self._workers()
         problem = await self.run(self._reload)
-        ran = False
+        ran = problem.has_begun  # "nginx -s reload; sleep 1; exit 3" sent ten requests to the new side
         if not problem or problem.may_have_worked:
             unproven = await self._unproven(content, old_workers)
             problem, ran = Problem((problem or unproven) if unproven else ""), unproven.may_have_worked
@@ -64,7 +64,7 @@ class Force:
         """What is wrong, in nginx's own words; empty for nothing."""
         problem = await asyncio.to_thread(run_command, command, self._base_dir, self._env)
         found = _EMERGENCY.search(problem)
-        return Problem(f"{shown_command(command)}: {found[0]}") if found else problem
+        return Problem(f"{shown_command(command)}: {found[0]}") if found else problem  # nginx took nothing over
 
     async def _restore(self, content: bytes, before: bytes, problem: str) -> None:
         """The old file, where the new one still stands: what somebody else wrote there meanwhile stays."""
