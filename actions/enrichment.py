@@ -17,7 +17,7 @@ from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.left_running import verified_version
 from actions.switching.moved_since import found_bad, is_meant, moved_since
 from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, other_journal
-from actions.switching.rollback_plan import other_version
+from actions.switching.rollback_plan import must_be_of_this_switch, other_version
 from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import Targets
 from actions.telling import STOPPED_WORDS, over_at, what_it_does
@@ -43,6 +43,14 @@ class _Looked:
             with contextlib.suppress(BackendError):
                 self._state = await (await self._targets.switch(self._service)).adapter.observe()
         return self._state
+
+    async def other_switch(self, journal: Journal, occupied: Action) -> str:
+        """Why no runner of this config would take an action back: it drives another switch, in words; or nothing."""
+        try:
+            await must_be_of_this_switch(journal, occupied, await self._targets.switch(self._service))
+        except BackendError as error:
+            return f"{error.message}: {error.fix}" if error.kind == "conflict" else ""
+        return ""
 
     async def edited(self) -> bool:
         """Whether a hand's edit is why nobody can say what is live."""
@@ -73,7 +81,9 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
     if deployment.controller is not None:
         offer = _of_the_controller(deployment, change)
     elif occupied is not None and kind_of(occupied.kind).forward:
-        offer = await _of_the_open(deployment, occupied, looked)
+        other = await looked.other_switch(journal, occupied) if alone is not None or stopped else ""
+        unfit = RollbackOffer(to=None, ready=False, reason=other)
+        offer = unfit if other else await _of_the_open(deployment, occupied, looked)
     elif change is not None and offer is None:  # else the newest change is theirs
         offer = await _offer(deployment, change, looked, targets)
     moved, bad = "", None

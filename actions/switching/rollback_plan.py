@@ -58,7 +58,7 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
         await must_make_sense(journal, occupied.id or "")
         orphaned = orphaned_since(occupied, journal.location) is not None or is_frozen(occupied)
         if orphaned:  # a new runner would go by this config
-            await _must_be_of_this_switch(journal, occupied, target)
+            await must_be_of_this_switch(journal, occupied, target)
         move = _take_back_open(occupied, _over(state), orphaned=orphaned)
         findings = list(move.findings)
         evidence = await evidence_of(target, move, forward=False)
@@ -86,14 +86,14 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     return make_plan(request, policy, target, move, findings)
 
 
-async def _must_be_of_this_switch(journal: Journal, occupied: Action, target: SwitchTarget) -> None:
+async def must_be_of_this_switch(journal: Journal, occupied: Action, target: SwitchTarget) -> None:
     """Raises BackendError(conflict) where the open action drives another switch than this config names: no runner of
     this config would carry the rollback out."""
     try:
         must_be_same_object((await journal.plan(occupied.id or "")).target, target.entry)
     except BackendError as error:
         if error.kind == "conflict":
-            abandon = command("action abandon", occupied.id or "")
+            abandon = command("action abandon", occupied.id or "", reason="WHY")
             error.fix += f"; or {abandon}, then roll back what this config names"
         raise
 

@@ -113,7 +113,10 @@ async def test_another_object_of_that_name_is_not_touched(house: House, service:
     with pytest.raises(BackendError) as caught:
         await house.gate.plan(ANALYTICS_ROLLBACK)
     assert (caught.value.kind, "other.json in this config" in caught.value.message) == ("conflict", True)
-    assert f"teal action abandon {left.id}" in caught.value.fix
+    assert f"teal action abandon {left.id} --reason WHY" in caught.value.fix
+    shown = await house.gate.enrich(await (await house.targets.switch("analytics")).adapter.deployment())
+    assert shown.rollback is not None  # it was "ready, at once"
+    assert (shown.rollback.ready, "other.json in this config" in (shown.rollback.reason or "")) == (False, True)
     assert (await house.gate.action(str(left.id))).open
     assert (other.read_bytes(), service.weights()) == (before, GREEN)
 
