@@ -121,3 +121,12 @@ def _open_found(path: Path, flags: int) -> int | None:
 
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def no_file(path: Path) -> str:
+    """Why what is there can hold no lines; empty where it can, where nothing is there, or where nobody may look."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return ""
+    return "" if stat.S_ISREG(mode) else "a directory, not a file" if stat.S_ISDIR(mode) else "not a regular file"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from backends.errors import BackendError, ErrorKind
+from backends.files import no_file
 from backends.imports import import_in_turn
 from backends.paths import path_of
 from backends.redaction import quoted
@@ -210,6 +211,8 @@ class Database:
                 raise self._error("unreachable", "no such file", "start what writes it, or correct the URL") from None
             except OSError as error:
                 raise self._error("auth", error.strerror or str(error), "check who may search its directory") from None
+            if why := no_file(path):
+                raise self._error("unreachable", why, "correct the URL")
             if not os.access(path, os.R_OK):
                 raise self._error("auth", "permission denied", "check who may read the file")
             uri = f"file:{quote(str(path.absolute()))}?mode=ro"

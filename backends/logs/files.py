@@ -11,6 +11,7 @@ encoding = "utf-8"
 
 import asyncio
 import codecs
+import errno
 import glob
 import heapq
 import itertools
@@ -25,6 +26,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, structs
 
 from backends.errors import BackendError, ErrorKind
+from backends.files import no_file
 from backends.logs.following import Follower, with_sort_time
 from backends.logs.lines import nanoseconds
 from backends.logs.merging import gap, is_note, note
@@ -145,10 +147,11 @@ class FileLogs:
         if query.limit <= 0:
             return []
         timed: list[tuple[int, LogEntry]] = []
-        closed = self._closed()
+        closed = [*self._closed(), *self._odd()]
         unreadable = list(closed)
         unbounded: list[str] = []
-        files = self._files()
+        odd = {error.filename for error in closed}
+        files = [path for path in self._files() if str(path) not in odd]
         names = sources_of(files)
         oldest_wanted = nanoseconds(query.since) if query.since else 0
         unread = 0
@@ -228,6 +231,11 @@ class FileLogs:
                 pass  # not there, or no directory: then nothing of it is, as the pattern says
         return list(found.values())
 
+    def _odd(self) -> list[OSError]:
+        """What is named without a pattern and is no file, as a directory: it was asked for, and has no lines."""
+        named = (Path(path) for path in self._globs if not glob.has_magic(path))
+        return [OSError(errno.EINVAL, why, str(path)) for path in named if (why := no_file(path))]
+
     def _plain_files(self) -> list[Path]:
         """What may be followed, the last that were written to first."""
         unreadable: list[OSError] = []
@@ -236,7 +244,8 @@ class FileLogs:
 
     def _unreadable(self, error: OSError) -> BackendError:
         kind: ErrorKind = "auth" if isinstance(error, PermissionError) else "unreachable"
-        return BackendError(kind, clean(f"logs {self._name}: cannot read {_why(error)}"), fix="check who may read it")
+        fix = "name its files, like DIRECTORY/*.log" if error.errno == errno.EINVAL else "check who may read it"
+        return BackendError(kind, clean(f"logs {self._name}: cannot read {_why(error)}"), fix=fix)
 
 
 def _why(error: OSError) -> str:

@@ -22,6 +22,7 @@ from actions.judging.metric_gates import gates_of
 from actions.judging.stages import STRATEGIES, stages_of
 from backends.deployments.common import DeploymentConfig, shared_settings
 from backends.errors import BackendError
+from backends.files import no_file
 from backends.literals import without_literals
 from backends.ownership import command_problem
 from backends.paths import path_of, path_problem
@@ -369,6 +370,8 @@ def _log_files(look: Look) -> Iterator[Problem]:
             if next(glob.iglob(path, recursive=True), None) is None:
                 fix = "correct it, unless its files are still to come; and see that this user may search the directory"
                 yield look.of(entry, ("paths",), f"no file matches {clean(pattern, 200)}", fix, warning=True)
+            elif not glob.has_magic(path) and (why := no_file(Path(path))):
+                yield look.of(entry, ("paths",), clean(f"{Path(path)}: {why}"), "name its files, like DIRECTORY/*.log")
 
 
 def _words(value: Any) -> list[str]:

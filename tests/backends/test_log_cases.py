@@ -366,6 +366,28 @@ async def test_what_holds_no_lines_is_named(adapter: FileLogs, tmp_path: Path) -
     assert found[5:] == ["x", "x"]
 
 
+@pytest.mark.parametrize("kind", ["fifo", "directory"])
+async def test_what_is_named_and_is_no_file_is_said(tmp_path: Path, kind: str) -> None:
+    """`paths = ["/var/log/app"]` found nothing, and nothing said so."""
+    place = tmp_path / "app"
+    {"fifo": os.mkfifo, "directory": os.mkdir}[kind](place)
+    append(tmp_path / "a.log", f"{NOW} ERROR x\n")
+    alone, beside = logs_in(tmp_path, "app"), logs_in(tmp_path, "app", "*.log")
+    with pytest.raises(BackendError) as caught:
+        await alone.query(LogQuery())
+    why = {"fifo": "not a regular file", "directory": "a directory, not a file"}[kind]
+    assert f"app: {why}" in caught.value.message
+    assert caught.value.fix == "name its files, like DIRECTORY/*.log"
+    assert [entry.message.partition("app: ")[2] or entry.message for entry in await beside.query(LogQuery())] == [
+        why, "x",
+    ]  # fmt: skip
+    stream = beside.follow(LogQuery())
+    assert [(await anext(stream)).message.endswith(each) for each in (why, "x")] == [True, True]
+    await stream.aclose()  # type: ignore[attr-defined]
+    for adapter in (alone, beside):
+        await adapter.aclose()
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 async def test_utf_16_is_read(adapter: FileLogs, tmp_path: Path, encoding: str) -> None:
     """As Windows writes it, with its mark."""

@@ -245,6 +245,8 @@ async def test_a_query_instead_of_a_table(warehouse: Path) -> None:
         ({"query": "vacuum into '{directory}/other.db'"}, "config", "too many attached"),
         ({"url": "sqlite:///nope.db"}, "unreachable", "nope.db: no such file"),
         ({"url": "sqlite:///text.db"}, "malformed", "not a database"),
+        ({"url": "sqlite:///."}, "unreachable", "a directory, not a file"),
+        ({"url": "sqlite:////dev/null"}, "unreachable", "not a regular file"),
         ({"url": "sqlite://"}, "config", "without a file"),
         ({"url": "no url"}, "config", "not a database URL"),
         ({"url": "nosuchdb://host/db"}, "config", "nosuchdb"),

@@ -61,6 +61,7 @@ def test_a_mistake_in_a_deployment_is_named_once_at_its_line(
         (SLACK % '{ file = "gone" }', 5, "gone: No such file", 2),
         (SLACK % '{ command = ["./gone"] }', 5, "gone: no such file", 2),
         (HEAD + '[[contexts.c.logs]]\ntype = "files"\npaths = ["logs/*.lgo"]\n', 5, "no file matches logs/*.lgo", 0),
+        (HEAD + '[[contexts.c.logs]]\ntype = "files"\npaths = ["."]\n', 5, ": a directory, not a file", 2),
         (HEAD + '[[contexts.c.logs]]\ntype = "runs"\npipelines = "airflo"\n[[contexts.c.pipelines]]\nname = "airflow"\n'
          'type = "airflow"\nurl = "http://127.0.0.1:1"\n', 5, 'no pipelines entry "airflo" in this context', 2),
         (HEAD + 'journal = { env = "TEAL_NOT_SET" }\n', 3, "environment variable TEAL_NOT_SET is not set", 2),
