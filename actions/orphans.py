@@ -151,8 +151,8 @@ async def tell(
             continue
         words = f"{orphan_words(action, zone)}: {ways_out(action)}"
         entry = AuditEntry(
-            kind="note", action=action.id, order=action.kind, target=action.service, actor=actor, result="orphaned",
-            detail=words,
+            kind="note", context=context, action=action.id, order=action.kind, target=action.service, actor=actor,
+            result="orphaned", detail=words,
         )  # fmt: skip
         if await journal.claim(action.id, TOLD, lambda seen: _is_orphan(seen, journal.location), audit=[entry]):
             async with Notices(journal, context, notify, build) as notices:

@@ -13,8 +13,8 @@ PRESUMED: Health = "ok"  # of a check that was never recorded
 async def record_changes(orders: Orders, context: str, results: Sequence[CheckResult]) -> list[AuditEntry]:
     """Append a note for each check whose state is not the one recorded last; returns them. Raises BackendError."""
     last: dict[str, str] = {}
-    for record in await orders.audit_records():
-        if record.kind == "note" and record.context == context and record.target.startswith(PREFIX):
+    for record in await orders.records_here():
+        if record.kind == "note" and record.target.startswith(PREFIX):
             last[record.target] = record.result
     notes = [
         AuditEntry(

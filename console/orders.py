@@ -130,6 +130,10 @@ class Orders:
         """The chain, oldest first."""
         return await (await self._opened()).audit_records(since=since)
 
+    async def records_here(self, *, since: datetime | None = None) -> list[AuditRecord]:
+        """Of the chain what is of this context, oldest first: several contexts may share a journal."""
+        return [each for each in await self.audit_records(since=since) if each.context == self._context.name]
+
     async def audit_lines(self) -> list[str]:
         """The chain as JSON lines with the text that was hashed."""
         return await (await self._opened()).journal.audit_lines()

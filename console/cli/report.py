@@ -138,7 +138,7 @@ async def _actions(session: Session) -> tuple[list[Action], list[Snapshot]]:
 
 async def _records(session: Session, since: datetime) -> list[AuditRecord]:
     with contextlib.suppress(BackendError):  # the actions have said it
-        return await session.orders.audit_records(since=since)
+        return await session.orders.records_here(since=since)
     return []
 
 

@@ -45,8 +45,8 @@ class JournalReader(Protocol):
     async def actions(self, *, open_only: bool = False, limit: int = 50) -> "list[Action]":
         """Newest first."""
 
-    async def audit_records(self, *, since: datetime | None = None) -> "list[AuditRecord]":
-        """The chain, oldest first."""
+    async def records_here(self, *, since: datetime | None = None) -> "list[AuditRecord]":
+        """Of the audit what is of this context, oldest first."""
 
     async def watched(self) -> "list[Watch]":
         """When consoles were open."""
@@ -90,7 +90,7 @@ class TimelineSources:
 
         since, until = window()
         actions = await self._reader.actions(limit=ACTION_LIMIT)
-        records = await self._reader.audit_records(since=since)
+        records = await self._reader.records_here(since=since)
         watched = await self._reader.watched()
         return (
             *history.of_actions(actions, _reach(since, until), until),

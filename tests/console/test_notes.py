@@ -35,6 +35,16 @@ def test_a_note_is_in_the_audit_with_who_and_where(capsys):
     assert run_command(teal, ["audit", "verify"]) == 0
 
 
+def test_what_happens_in_one_context_is_no_event_of_another(capsys):
+    """Several share the journal of a host: the sandbox told of what had gone wrong in production, and put T0 there."""
+    assert run_command(teal, ["note", "disk replaced", "-C", "day"]) == 0
+    for context, seen in (("day", True), ("night", False)):
+        for command in (["timeline", "--since", "1h"], ["report", "--since", "1h"]):
+            capsys.readouterr()
+            run_command(teal, [*command, "-C", context])
+            assert ("disk replaced" in capsys.readouterr().out) == seen, (context, command)
+
+
 def test_a_window_of_the_log_that_ends_before_it_begins_is_a_mistake(capsys):
     assert run_command(teal, ["log", "--since", "2026-01-02T12:00Z", "--until", "2026-01-02T11:00Z"]) == 2
     assert "--since is not before --until" in capsys.readouterr().err
