@@ -27,6 +27,7 @@ Counted = tuple[str, Tone]
 
 GAP = 2
 SPREAD = 16
+_PLACE = re.compile(r"(?<![^\s\"'(=])(?:\w+://[^\s/]+/|(?:/[^\s/:]+){2}/)(?:[^\s/:]+/)*([^\s/:]+)")
 _WORDS = re.compile(r"\s*\S+(?: %)?|\s+")
 MEASURED_ROWS = 200
 EXTRA = 5
@@ -90,12 +91,27 @@ class Placed(Struct, Generic[T], frozen=True):
     width: int
 
 
+def brief(text: str, ellipsis: str = "…") -> str:
+    """`text` with the last part of each path or URL alone: where a line is cut off, what follows one is why it is
+    said."""
+    return _PLACE.sub(rf"{ellipsis}/\1", text)
+
+
+def brief_line(line: Line, width: int, ellipsis: str = "…") -> Line:
+    """The same of a line that has no room in `width` cells."""
+    if line_width(line) <= width:
+        return line
+    return [Cell(brief(cell.text, ellipsis), cell.tone, cell.link) for cell in line]
+
+
 def crop(text: str, width: int, ellipsis: str = "…") -> str:
     """`text` in at most `width` cells; a cut shows as `ellipsis`."""
     if display_width(text) <= width:
         return text
     if width <= 0:
         return ""
+    if display_width(text := brief(text, ellipsis)) <= width:
+        return text
     return beginning(text, width - display_width(ellipsis)).rstrip() + ellipsis
 
 
@@ -116,6 +132,7 @@ def wrapped(text: str, width: int, most: int = 1, ellipsis: str = "…") -> tupl
 def broken(line: Line, width: int, most: int, indent: int) -> list[Line]:
     """A line of cells in at most `most` lines of `width`, broken between words; those after the first are indented. The
     last one is as long as it is."""
+    line = brief_line(line, width * most)
     if most == 1 or line_width(line) <= width:
         return [line]
     lines: list[Line] = [[]]
@@ -279,7 +296,7 @@ def count_words(amounts: Mapping[Counted, int], order: Sequence[str]) -> Line:
     """`1 failed`, `2 late`, in `order`; words of what is fine (`ok`) only where nothing else is to be said."""
     ranked = sorted(amounts, key=lambda word: (order.index(word[0]) if word[0] in order else len(order), word[0]))
     noticed = [word for word in ranked if word[0] != "ok"] or ranked
-    return [Cell(f"{amounts[word]} {word[0]}", word[1]) for word in noticed]
+    return [Cell(f"{amounts[word]:,} {word[0]}", word[1]) for word in noticed]
 
 
 def counts(kind: Kind[T], items: Sequence[Any]) -> Line:

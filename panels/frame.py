@@ -99,8 +99,8 @@ class PanelBox(Vertical):
             words, distrusted = body.rows.count(body.untrusted, body.stale)
             self._counted = count_words(words, body.kind.count_order)
             if distrusted:
-                self._counted = [*self._counted, Cell(f"{distrusted} unknown", "unknown")]
-        return [*self._counted, Cell(f"{body.waiting} new", "strong")] if body.waiting else self._counted
+                self._counted = [*self._counted, Cell(f"{distrusted:,} unknown", "unknown")]
+        return [*self._counted, Cell(f"{body.waiting:,} new", "strong")] if body.waiting else self._counted
 
     def _fact(self) -> Cell | None:
         """Why the worst is bad, where there is no room below to say it."""
@@ -118,7 +118,7 @@ class PanelBox(Vertical):
             return []
         words: Line = []
         if body.filter:
-            words.append(Cell(f"/{body.filter}  {len(body.rows.shown)} of {len(body.rows)}", "strong"))
+            words.append(Cell(f"/{body.filter}  {len(body.rows.shown):,} of {len(body.rows):,}", "strong"))
         if body.rows.unfolded:
             words.append(Cell(f"{'  ' if words else ''}each by itself (v)", "strong"))
         return words
@@ -127,7 +127,7 @@ class PanelBox(Vertical):
         below = self.body.below
         if not below:
             return []
-        return [Cell(f"{below} more below", "muted")]
+        return [Cell(f"{below:,} more below", "muted")]
 
     def on_descendant_focus(self) -> None:
         self.draw()

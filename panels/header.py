@@ -4,9 +4,10 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from backends.models import Deployment, Health
-from panels.columns import Cell, Line, Moment, Tone, crop, line_width
+from panels.columns import Cell, Line, Moment, Tone, brief, crop, line_width
 from panels.kinds.deployments import unwatched
 from panels.kinds.sides import color_tone
 from panels.lines import Lines, sides
@@ -174,21 +175,23 @@ class Strip(Lines):
         return "   ".join(f"{trouble.symbol} {trouble.text}" for trouble in self._troubles)
 
     def line(self, y: int) -> Line:
-        total, width = len(self._troubles), self.size.width
+        troubles, total, width = self._troubles, len(self._troubles), self.size.width
+        if sum(5 + display_width(each.text) for each in troubles) > width:
+            troubles = tuple(replace(each, text=brief(each.text, self.cut)) for each in troubles)
         for shown in range(total, 0, -1):
             more = [Cell(f"   +{total - shown} more", "muted")] if shown < total else []
             room = width - 1 - 3 * (shown - 1) - line_width(more)
-            first, *others = self._troubles[:shown]
+            first, *others = troubles[:shown]
             if not others or room >= 2 + display_width(first.text) + sum(map(_least, others)):
-                return [Cell(" "), *self._first(shown, room), *more]
+                return [Cell(" "), *self._first(troubles[:shown], room), *more]
         return []
 
-    def _first(self, shown: int, room: int) -> Line:
-        """The first ones in `room` cells: the first as it is, the others as far as the least of those after them
+    def _first(self, troubles: Sequence[Trouble], room: int) -> Line:
+        """These in `room` cells: the first as it is, the others as far as the least of those after them
         allows."""
         line: Line = []
-        for index, trouble in enumerate(self._troubles[:shown]):
-            later = sum(map(_least, self._troubles[index + 1 : shown]))
+        for index, trouble in enumerate(troubles):
+            later = sum(map(_least, troubles[index + 1 :]))
             words = crop(trouble.text, room - later - 2, self.cut)
             room -= display_width(words) + 2
             line += [Cell("   " if line else ""), Cell(f"{trouble.symbol} ", trouble.tone), Cell(words)]

@@ -12,7 +12,7 @@ from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from panels.columns import MEASURED_ROWS, Cell, Kind, Line, Moment, Placed, fit, heading, readable, text_of
+from panels.columns import MEASURED_ROWS, Cell, Kind, Line, Moment, Placed, brief_line, fit, heading, readable, text_of
 from panels.columns import row as line_of
 from panels.lines import ScrollLines
 from panels.rows import INDENT, Row, Rows, source_name
@@ -268,7 +268,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
 
     @property
     def head(self) -> Sequence[Line]:
-        notices = [_inset(line) for line in self.notices]
+        notices = [_inset(brief_line(line, self.room.width - GUTTER, self.cut)) for line in self.notices]
         titled = self.kind.block is None and any(place.column.title for place in self._columns)
         if not self.moment.roomy or not titled or not self.rows.shown or self.room.height < HEADED:
             return notices

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from rich.style import Style
 
-from panels.columns import Cell, Line, Moment
+from panels.columns import Cell, Line, Moment, brief_line
 from panels.lines import ScrollLines
 from panels.loglines import Layout
 from panels.logstore import LogStore
@@ -43,7 +43,7 @@ class LogRows(ScrollLines, inherit_bindings=False):
 
     @property
     def head(self) -> Sequence[Line]:
-        return [[Cell(" "), *line] for line in self.notices]
+        return [[Cell(" "), *brief_line(line, self.room.width - 1, self.cut)] for line in self.notices]
 
     @property
     def _top_number(self) -> int:

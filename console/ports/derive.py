@@ -126,16 +126,17 @@ def names_of(item: Item, links: Links) -> set[str]:
 
 
 def impact(item: Item, links: Links, scores: Sequence[QualityScore] = ()) -> list[str]:
-    """Who is downstream of `item` and whom to tell, one line each: by the links, and by what the systems of quality
-    know to be made of its datasets (`scores`)."""
+    """Who is downstream of `item` beside itself, and whom to tell, one line each: by the links, and by what the systems
+    of quality know to be made of its datasets (`scores`)."""
     lines = []
     names = names_of(item, links)
+    own = set() if isinstance(item, Alert) else names
     linked = names | {dataset for row in related(names, links) for dataset in row.datasets}
     for row in related(names, links):
         parts = [
-            ("pipeline", row.pipeline),
-            ("datasets", ", ".join(row.datasets)),
-            ("services", ", ".join(row.services)),
+            ("pipeline", "" if row.pipeline in own else row.pipeline),
+            ("datasets", ", ".join(name for name in row.datasets if name not in own)),
+            ("services", ", ".join(name for name in row.services if name not in own)),
         ]
         parts += [("owner", row.owner), ("channel", row.channel)]
         lines += [f"{label} {value}" for label, value in parts if value]

@@ -207,7 +207,7 @@ SOURCES: Kind[SourceRow] = Kind(
         Column(title="PANEL", cell=lambda row, _: Cell(row.snapshot.key.panel), max_width=12),
         Column(title="SOURCE", cell=lambda row, _: Cell(row.snapshot.key.name, "strong"), min_width=8, max_width=24),
         Column(title="TYPE", cell=lambda row, _: Cell(row.snapshot.type, "muted"), max_width=16, priority=2),
-        Column(title="SAYS", cell=_says, min_width=12, max_width=120, flex=True),
+        Column(title="SAYS", cell=_says, min_width=28, max_width=120, flex=True),
         Column(
             title="ITEMS",
             cell=lambda row, _: Cell(str(len(row.snapshot.items)), "muted"),

@@ -85,7 +85,7 @@ def _symbol(group: AlertGroup, moment: Moment) -> Cell:
 
 def _name(group: AlertGroup, moment: Moment) -> Cell:
     times = "x" if moment.symbols.arrow.isascii() else "×"
-    more = f" {times}{len(group.alerts)}" if len(group.alerts) > 1 else ""
+    more = f" {times}{len(group.alerts):,}" if len(group.alerts) > 1 else ""
     tone: Tone = "strong" if group.health == "critical" else "" if group.health != "ok" else "muted"
     return Cell(group.first.name + more, tone)
 

@@ -129,7 +129,7 @@ def _of_alerts(alerts: Sequence[Alert], made: Set[str]) -> Iterable[Event]:
     silences of actions that tell of themselves."""
     for group in fold(alerts, by_name=False):
         first = group.first
-        several = f" ×{len(group.alerts)}" if len(group.alerts) > 1 else ""
+        several = f" ×{len(group.alerts):,}" if len(group.alerts) > 1 else ""
         if first.since is not None:
             begun = replace(first, state=_BEFORE_IT_WAS_HIDDEN.get(first.state, first.state))
             named = first.name if several else first.named
@@ -232,7 +232,7 @@ def _when(event: Event, _: Moment) -> Cell:
 
 def _what(event: Event, moment: Moment) -> Cell:
     what, colon, why = event.text.partition(": ")
-    text = f"{what} ×{event.times}{colon}{why}" if event.times > 1 else event.text
+    text = f"{what} ×{event.times:,}{colon}{why}" if event.times > 1 else event.text
     text = text.replace("→", "->").replace("×", "x") if moment.symbols.arrow.isascii() else text
     return Cell(text, "" if event.health == "ok" else "strong" if event.t0 else "")
 

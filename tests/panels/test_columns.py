@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from backends.text import clean
-from panels.columns import Cell, Column, Moment, crop, fit, heading, matches, pad, row, text_of
+from panels.columns import Cell, Column, Moment, brief, brief_line, crop, fit, heading, matches, pad, row, text_of
 from panels.widths import display_width
 
 MOMENT = Moment(datetime(2026, 8, 24, tzinfo=UTC))
@@ -94,3 +94,23 @@ def test_filter_terms_are_words_fields_and_negations() -> None:
     assert matches("!state:success", "production_data_pipeline", lambda: fields)
     assert not matches("!prod", "production_data_pipeline", lambda: fields)
     assert matches("", "anything", lambda: fields)
+
+
+def test_a_path_that_has_no_room_gives_way_to_why_it_is_named() -> None:
+    """On 80 columns every line of a dead warehouse ended within its path."""
+    path = "/home/oncall/.local/state/tealdeck/sandbox/warehouse/warehouse.db"
+    assert crop(f"rules stale 9s: {path}: no such file", 44) == "rules stale 9s: …/warehouse.db: no such file"
+    assert crop(f"{path}: no such file", 100) == f"{path}: no such file"
+    assert crop(f"{path}: no such file", 20) == "…/warehouse.db: no…"
+    assert brief(f'cannot read "{path}"', "~") == 'cannot read "~/warehouse.db"'
+    assert crop("BLUE: http://127.0.0.1:18081/health: connection refused", 40) == "BLUE: …/health: connection refused"
+    for whole in ("http://127.0.0.1:8080: connection refused", "local/etl/a/b/1842", "/etc/hosts", "1/2/3/4", "a / b"):
+        assert brief(whole) == whole
+
+
+@pytest.mark.parametrize("width", [78, 58])
+def test_the_strip_says_why_before_where(width: int) -> None:
+    where = "/home/oncall/.local/state/tealdeck/sandbox/warehouse/warehouse.db"
+    line = [Cell(f"? rules stale 9s: {where}: no such file", "unknown")]
+    assert text_of(brief_line(line, width)) == "? rules stale 9s: …/warehouse.db: no such file"
+    assert brief_line(line, 200) is line

@@ -107,3 +107,16 @@ def test_what_is_held_or_orphaned_counts_no_time_down() -> None:
     assert over_at(an_action()) is None  # `verify` says only when it is given up
     assert (phase_words("analyse[5]"), move(an_action(**CANARY), short=True)) == ("judging", "canary 25 %")
     assert doing(an_action(phase="verify[5]")) == "verifying"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+async def test_of_a_source_that_is_lost_the_reason_is_read_and_not_its_path(size: tuple[int, int]) -> None:
+    """With a dead warehouse strip and panels ended within `/home/oncall/.local/state/…`."""
+    session = FakeSession()
+    where = "/home/oncall/.local/state/tealdeck/sandbox/warehouse/warehouse.db"
+    session.put("alerts", "rules", age_s=9, error=f"{where}: no such file")
+    session.put("quality", "scores", age_s=9, error=f"{where}: no such file")
+    async with console(session, size) as (app, overview, pilot):
+        assert "? alerts rules stale 9s: …/warehouse.db: no such" in text(app).splitlines()[1]
+        overview.board.zoom("quality")
+        await until(pilot, lambda: "? scores stale 9s: …/warehouse.db: no such file" in text(app), "it is said")
