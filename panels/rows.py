@@ -71,17 +71,17 @@ class Rows(Generic[T]):
     # ---- data
 
     def apply(self, items: Sequence[Any], *, frozen: bool) -> None:
-        """Take a whole new list. `frozen`: the order stays as it is, rows that are new wait in `late`."""
+        """Take a whole new list. `frozen`: the order stays as it is, rows that are new wait in `late`; none does where
+        nothing else is listed, since an empty list says that all is well."""
         self._items = items
         apart = self.kind.apart if self.unfolded else None
         known = self._keyed((apart or self.kind.fold)(items))
-        if frozen:
-            kept = self._kept(known)
+        kept = self._kept(known)
+        if frozen and kept:
             self.late = self._others(known, kept)
             self._order = kept
         else:
             # Sorting what is nearly sorted costs one comparison a row, so the old order is where it starts.
-            kept = self._kept(known)
             self._order = kept + self._others(known, kept)
             self._order.sort(key=_SORT)
             self.late = []

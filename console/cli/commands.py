@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from console.cli.empty_values import must_not_be_empty
-from console.cli.terminal import can_show_console
+from console.cli.terminal import can_show_console, why_no_console
+from console.streams import say
 from console.version import __version__
 
 if TYPE_CHECKING:
@@ -122,4 +123,6 @@ def teal(
         ctx.exit(open_console(config, context, ascii_only=ascii_only, mouse=mouse, color=not no_color))
     from console.cli.status import status
 
+    if why := why_no_console():
+        say(f"teal: {why}")
     ctx.invoke(status)

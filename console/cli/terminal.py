@@ -8,7 +8,23 @@ WHOLE_PROCESS = "whole_process"
 
 
 def can_show_console() -> bool:
-    """Whether there is a terminal to read and to draw on (Textual draws by stderr). TERM=dumb says that text cannot be
-    placed on it."""
-    on_terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
-    return on_terminal and os.environ.get("TERM") not in ("dumb", "unknown")
+    """Whether there is a terminal to read and to draw on (Textual draws by stderr)."""
+    return _on_terminal() and not _cannot_place()
+
+
+def why_no_console() -> str:
+    """What is said to somebody at a terminal on which no console can be drawn; nothing where nobody sits at one."""
+    if not (_on_terminal() and _cannot_place()):
+        return ""
+    return (
+        f"TERM={os.environ['TERM']} says that this terminal can not place text: this is `teal status`; "
+        "where it can, `TERM=xterm-256color teal` opens the console"
+    )
+
+
+def _on_terminal() -> bool:
+    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+
+
+def _cannot_place() -> bool:
+    return os.environ.get("TERM") in ("dumb", "unknown")

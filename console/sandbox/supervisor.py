@@ -94,6 +94,7 @@ class Supervisor:
         files.write_json(directory / files.FAULTS, {"generation": 0, "faults": {}})
         suites.write_suites(directory)
         warehouse.create(directory)
+        warehouse.flood(directory, 0)
         (directory / files.ACCESS_LOG).touch()
         weights = files.read_json(directory / files.SWITCH).get("weights")
         if not isinstance(weights, dict) or not set(weights) <= set(files.COLORS):

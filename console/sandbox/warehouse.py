@@ -121,7 +121,7 @@ def flood(directory: Path, partitions: int) -> None:
     try:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("DELETE FROM dead_letters")
-        rows = (("clicks", number, 1 + number % 97) for number in range(partitions))
+        rows = (("clicks", number, 2 + number % 97) for number in range(partitions))
         connection.executemany("INSERT INTO dead_letters VALUES (?, ?, ?)", rows)
         connection.execute("COMMIT")
     finally:

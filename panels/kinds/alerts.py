@@ -10,6 +10,7 @@ from panels.columns import Cell, Column, Counted, Kind, Moment, Tone
 from panels.words import ago, dated
 
 _QUIET = ("silenced", "inhibited")
+_SAID = ("alertname", "severity")
 _SUBJECT = ("dataset", "pipeline", "service", "instance", "job")
 _COUNTED = ("critical", "unknown", "warning", "pending", "acked", "silenced", "inhibited")
 
@@ -65,12 +66,15 @@ def _began(alert: Alert) -> float:
 
 
 def subject(group: AlertGroup) -> str:
-    """What it is about: the dataset, pipeline or service that its labels name; the words all of a group share."""
+    """What it is about: the dataset, pipeline or service that its labels name; of one alert by itself all its labels,
+    where it is about nothing of that kind."""
     for label in _SUBJECT:
         named = list(dict.fromkeys(alert.labels[label] for alert in group.alerts if label in alert.labels))
         if named:
             return ", ".join(named)
-    return ""
+    if len(group.alerts) > 1:
+        return ""
+    return " ".join(f"{name}={value}" for name, value in sorted(group.first.labels.items()) if name not in _SAID)
 
 
 def _tone(group: AlertGroup) -> Tone:

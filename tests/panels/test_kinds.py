@@ -413,3 +413,15 @@ def test_a_way_back_that_was_gone_names_actions_as_lists_do() -> None:
     offer = RollbackOffer(to=None, ready=False, reason=reason)
     told = deployments.no_way_back(deployment(rollback=offer))
     assert told == "back already: BLUE has all traffic; 000001 was taken back by rollback 01M0SXEG70TH"
+
+
+def test_an_alert_by_itself_says_which_it_is() -> None:
+    """5,000 rows of `DeadLetters` stood below each other, each by itself, and each alike."""
+    labels = {"alertname": "DeadLetters", "partition": "1953", "severity": "warning", "stream": "clicks"}
+    one = alert("DeadLetters", "warning", 1, labels=labels)
+    (each,) = alerts.apart([one])
+    assert alerts.subject(each) == "partition=1953 stream=clicks"
+    (both,) = alerts.fold(
+        [one, alert("DeadLetters", "warning", 1, fingerprint="2", labels={**labels, "partition": "7"})]
+    )
+    assert alerts.subject(both) == ""

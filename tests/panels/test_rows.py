@@ -167,3 +167,13 @@ def test_random_changes_never_lose_the_cursor_or_a_row() -> None:
         assert rows.current is not None
         assert rows.current.key == kept
         assert len(rows.shown) + len(rows.late) == len(items)
+
+
+def test_nothing_waits_beside_an_empty_list() -> None:
+    """`No alerts firing` stood below `5,000 warning · 5,000 new` where a key was pressed before the first answer."""
+    rows = Rows(PIPELINES)
+    update(rows, [], frozen=True)
+    update(rows, [run("new", "1", "failed")], frozen=True)
+    assert (len(rows.shown), rows.late) == (1, [])
+    update(rows, [run("other", "1", "failed")], frozen=True)  # and the one that was listed is gone
+    assert ([row.item.pipeline for row in rows.shown], rows.late) == (["other"], [])

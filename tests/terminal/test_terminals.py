@@ -55,6 +55,7 @@ def test_a_terminal_that_cannot_place_text_gets_the_status(console: Opener) -> N
     terminal = console(env={"TERM": "dumb"}, columns=200)
     assert terminal.ends() == 0
     assert "Deployments" in terminal.text
+    assert b"TERM=dumb says that this terminal can not place text" in terminal.raw
     assert b"\x1b" not in terminal.raw
     assert terminal.raw.isascii(), set(terminal.raw.decode(errors="replace")) - {chr(code) for code in range(128)}
 

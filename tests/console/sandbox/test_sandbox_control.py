@@ -1,5 +1,6 @@
 """The sandbox as a whole: a real supervisor with its processes in a state directory of the test's own."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -19,7 +20,7 @@ import msgspec
 import pytest
 
 from console.errors import EXIT_USAGE
-from console.sandbox import control, faults, files
+from console.sandbox import control, faults, files, settings, supervisor, warehouse
 from console.sandbox.children import claim_ports
 from console.sandbox.control import FAULTS, SandboxError, SandboxInfo
 from console.sandbox.fetch import fetch
@@ -402,3 +403,19 @@ def test_the_config_is_one_that_every_adapter_accepts(up: SandboxInfo) -> None:
             kind = entry.pop("type")
             entry.pop("name", None)
             msgspec.convert(entry, adapter_class(port, kind).Config, dec_hook=decode_hook)
+
+
+def test_a_start_is_a_healthy_one_also_after_a_flood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """5,000 alerts outlived the sandbox of which they were a fault, and `teal sandbox fix` said that nothing was."""
+    monkeypatch.setattr(supervisor, "claim_ports", lambda _: {"router": _Listening()})
+    warehouse.create(tmp_path)
+    warehouse.flood(tmp_path, 10)
+    monkeypatch.setattr(settings, "document", lambda *_: {})
+    supervisor.Supervisor(tmp_path)._prepare()
+    with contextlib.closing(sqlite3.connect(tmp_path / files.WAREHOUSE)) as connection:
+        assert connection.execute("SELECT count(*) FROM dead_letters").fetchone() == (0,)
+
+
+class _Listening:
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", 0
