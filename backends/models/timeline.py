@@ -12,7 +12,8 @@ class TimelineEvent(Struct, frozen=True, kw_only=True):
     `ref` what it happened to (a run, or `backend/pipeline`), `text` says it in one line, with who did it where known.
     `until` is the end of what lasted; `made` is what came of it (the silence of an acknowledgement); `going_on`: it has
     not ended. `subject`: what is wrong by its name, where something was; `over`: that it is well again,
-    `since`: when that began, `seen_at`: when it was last seen so, where it ended at some time between that and `at`.
+    `since`: when that began, `seen_at`: when it was last seen so, where it ended unseen at some time between that and
+    `at`, or `until` of what began.
     `measured`: `until` is told by its source. `mends`: the service whose traffic it moved and proved well at `at`.
     """
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import click
 from msgspec import Struct
 
-from backends.models import Panel
+from backends.models import Panel, TimelineEvent
 from console import moment
 from console.cli.options import TIME, Common, common_options
 from console.cli.reading import read
@@ -53,7 +53,8 @@ def _change(event: Event, first: datetime | None) -> Change:
     ref = getattr(event.item, "ref", event.ref)
     return Change(
         at=event.at, kind=event.kind, ref=ref, health=event.health, text=event.text, url=url, t0=event.t0,
-        before_s=before_s, going_on=event.sign == "running", seen_at=getattr(event.item, "seen_at", None),
+        before_s=before_s, going_on=event.sign == "running",
+        seen_at=event.item.seen_at if isinstance(event.item, TimelineEvent) and event.item.over else None,
     )  # fmt: skip
 
 

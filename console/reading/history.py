@@ -14,6 +14,7 @@ from actions.telling import cause, doing, is_noop, outcome, standing, title, una
 from backends.models import Health, TimelineEvent, alert_subject
 from backends.ports import Metrics, Point, Series
 from backends.text import clean, clean_labels
+from panels.kinds.timeline_ends import CONSOLES
 from panels.words import ago, took
 
 if TYPE_CHECKING:
@@ -144,17 +145,24 @@ def _next_of_its_check(records: Sequence[AuditRecord]) -> dict[int, datetime]:
     return found
 
 
-def of_watches(watched: Iterable[Watch], since: datetime, until: datetime) -> list[TimelineEvent]:
-    """The times at which no console was open, of at least `UNWATCHED`. Of before the first that is known, nothing."""
+def of_watches(
+    watched: Iterable[Watch], since: datetime, until: datetime, reach: datetime | None = None
+) -> list[TimelineEvent]:
+    """The times at which no console was open, of at least `UNWATCHED`, with their part in the window; those before it
+    as far back as `reach`. Of before the first that is known, nothing."""
     known = sorted((watch.opened_at, watch.closed_at) for watch in watched)
     found: list[TimelineEvent] = []
     seen_until: datetime | None = None
     for opened, closed in [*known, (until, until)]:
         if seen_until is not None:
-            begin, end = max(seen_until, since), min(opened, until)
-            if end - begin >= UNWATCHED:
+            whole, end = max(seen_until, reach or since), min(opened, until)
+            if end - whole >= UNWATCHED:
+                begin = max(whole, since)
+                begin = begin if end - begin >= UNWATCHED else whole
                 words = f"nobody looked for {took((end - begin).total_seconds())}"
-                found.append(TimelineEvent(at=begin, kind="unwatched", ref="consoles", text=words, until=end))
+                found.append(
+                    TimelineEvent(at=begin, kind="unwatched", ref=CONSOLES, text=words, until=end, since=whole)
+                )
         seen_until = closed if seen_until is None else max(seen_until, closed)
     return found
 

@@ -96,7 +96,7 @@ class TimelineSources:
             *history.of_actions(actions, _reach(since, until), until),
             *history.of_moves(actions, records, since, until),
             *history.of_notes(records, since, until),
-            *history.of_watches(watched, since, until),
+            *history.of_watches(watched, since, until, _reach(since, until)),
         )
 
     async def _wrong(self, window: Window) -> tuple[Item, ...]:

@@ -9,6 +9,7 @@ from actions.journal.episodes import KEPT, Book, Episode
 from backends.models import Health, TimelineEvent
 from backends.text import clean, counted
 from console import moment
+from panels.kinds.timeline_ends import over_at
 
 _HEALTH: dict[str, Health] = {"critical": "critical", "warning": "warning", "unknown": "unknown"}
 SEEN_WITHIN = timedelta(seconds=15)
@@ -46,7 +47,7 @@ def _reaching(begun: Iterable[TimelineEvent], since: datetime) -> list[TimelineE
     for event in begun:
         if event.at >= since or event.health not in ("critical", "unknown"):
             continue
-        until = event.until or since
+        until = over_at(event)
         if found and event.at <= over:
             found.append(event)
             over = max(over, until)
@@ -62,6 +63,7 @@ def _begun(several: Sequence[Episode]) -> TimelineEvent:
         at=first.since, kind=first.kind, ref=first.ref, health=_HEALTH.get(first.state, "ok"), subject=first.subject,
         text=clean(first.text + (f" (×{len(several)})" if len(several) > 1 else ""), 500),
         until=until, going_on=until is None,
+        seen_at=None if until is None else _last_sure(several, until),
     )  # fmt: skip
 
 

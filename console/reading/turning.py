@@ -15,6 +15,8 @@ from console.ports.table import reading_of
 AT_ONCE = 200
 """So many problems of one source are kept one by one; the rest is counted."""
 REMEMBERED = 2000
+JUST_BEFORE = timedelta(microseconds=1)
+"""What began anew was well before that: two that touch would be one."""
 BLIND_S, BLIND_INTERVALS = 30.0, 2.5
 """Nobody looked where there is more between two looks than the greater of both."""
 
@@ -111,7 +113,7 @@ class Turning:
                 self._seen(before, at, blind, problem.since)
                 continue
             if before is not None and problem.since is not None:  # it was well in between, and nobody looked
-                news.append(self._end(before, problem.since))
+                news.append(self._end(before, problem.since - JUST_BEFORE))
             news.append(self._begin(source, problem, at))
         for thing, episode in list(self._open.items()):
             if thing[0] != source or thing in seen or at < episode.seen_at:  # what was read before it says nothing

@@ -1,7 +1,7 @@
 """What changed, in one order: ends of runs, switches, alerts, scores that fell. T0 is where it began to go wrong."""
 
 from collections.abc import Iterable, Sequence, Set
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from msgspec.structs import replace
 
@@ -9,14 +9,12 @@ from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, 
 from panels.columns import Cell, Column, Kind, Moment, Tone, tone_of
 from panels.kinds.alerts import fold
 from panels.kinds.pipelines import in_words, reason, run_name, state_words
-from panels.kinds.timeline_ends import told_end, with_known_ends
+from panels.kinds.timeline_ends import NOT_OVER, Gap, gaps_of, over_at, told_end, with_known_ends
 from panels.kinds.timeline_event import Event
 from panels.kinds.timeline_once import told_once
 from panels.words import ago, clock
 
 _NEVER_WRONG = datetime.min.replace(tzinfo=UTC)
-_NOT_OVER = datetime.max.replace(tzinfo=UTC)
-PRESUMED = timedelta(minutes=15)
 
 
 def events(items: Iterable[Item], since: datetime, until: datetime | None = None, zone: tzinfo = UTC) -> list[Event]:
@@ -37,7 +35,8 @@ def events(items: Iterable[Item], since: datetime, until: datetime | None = None
         key=lambda event: (event.at, event.ref),
     )
     wrong = [event for event in found if event.health in ("critical", "unknown") and not _is_hushed(event.item)]
-    first = _after_all_was_well(wrong, [item for item in everything if isinstance(item, PipelineRun)], since)
+    runs = [item for item in everything if isinstance(item, PipelineRun)]
+    first = _after_all_was_well(wrong, runs, gaps_of(everything), since)
     within = [event for event in found if since <= event.at]
     if first is None:
         return within
@@ -50,19 +49,21 @@ def _begun_before(first: Event, zone: tzinfo) -> Event:
     return replace(first, t0=True, text=f"{first.text} (began before this window, at {at})")
 
 
-def _after_all_was_well(wrong: Sequence[Event], runs: Sequence[PipelineRun], since: datetime) -> Event | None:
+def _after_all_was_well(
+    wrong: Sequence[Event], runs: Sequence[PipelineRun], gaps: Sequence[Gap], since: datetime
+) -> Event | None:
     """The first of what went wrong after the last moment at which nothing was, as far as the ends are known; none where
     all of it was over before `since`."""
     first, well_again = None, _NEVER_WRONG
     for event in wrong:
         if first is None or event.at > well_again:
             first, well_again = event, _NEVER_WRONG
-        well_again = max(well_again, _over_at(event, runs))
+        well_again = max(well_again, _over_at(event, runs, gaps))
     return first if first is None or since <= max(first.at, well_again) else None
 
 
-def _over_at(event: Event, runs: Sequence[PipelineRun]) -> datetime:
-    """When it was well again: what is so now is not over, and of what nobody saw end it is presumed for a while."""
+def _over_at(event: Event, runs: Sequence[PipelineRun], gaps: Sequence[Gap]) -> datetime:
+    """When it was well again: what is so now is not over."""
     match event.item:
         case PipelineRun() as bad:
             good = [
@@ -74,11 +75,11 @@ def _over_at(event: Event, runs: Sequence[PipelineRun]) -> datetime:
                 and run.state == "success"
                 and run.health == "ok"
             ]
-            return min(good, default=_NOT_OVER)
+            return min(good, default=NOT_OVER)
         case TimelineEvent() as told:
-            return _NOT_OVER if told.going_on else told.until or event.at + PRESUMED
+            return over_at(told, gaps)
         case _:
-            return _NOT_OVER
+            return NOT_OVER
 
 
 def _is_hushed(item: Item) -> bool:

@@ -3,12 +3,38 @@ which two looks that was, and never how long it lasted."""
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from msgspec.structs import replace
 
 from backends.models import Item, TimelineEvent
 from panels.words import dated, took
+
+CONSOLES = "consoles"
+"""The ref of the times at which no console was open."""
+NOT_OVER = datetime.max.replace(tzinfo=UTC)
+PRESUMED = timedelta(minutes=15)
+"""So long what was wrong is taken to have lasted on, where nobody saw it end."""
+LOOKED_AGAIN = timedelta(seconds=30)
+"""The first look of a console comes within it."""
+
+Gap = tuple[datetime, datetime]
+
+
+def gaps_of(items: Iterable[Item]) -> list[Gap]:
+    """From when to when nobody looked."""
+    told = (item for item in items if isinstance(item, TimelineEvent) and item.kind == "unwatched")
+    return [(item.since or item.at, item.until) for item in told if item.ref == CONSOLES and item.until is not None]
+
+
+def over_at(told: TimelineEvent, gaps: Iterable[Gap] = ()) -> datetime:
+    """When what `told` tells of was well again, as far as is known. Where it ended while nobody looked, what went wrong
+    hours later is not taken to be of the same incident."""
+    if told.going_on:
+        return NOT_OVER
+    over = told.until or told.at + PRESUMED
+    unseen = [begin for begin, end in gaps if told.at <= begin < over <= end + LOOKED_AGAIN]
+    return over if told.seen_at is None else min([over, *(begin + PRESUMED for begin in unseen)])
 
 
 def with_known_ends(items: Iterable[Item]) -> list[Item]:
@@ -50,7 +76,7 @@ def _moved(item: Item, moved: dict[tuple[str, str, datetime | None], datetime]) 
     if not isinstance(item, TimelineEvent) or item.over or item.measured:
         return item
     at = moved.get((item.kind, item.subject, item.until))
-    return item if at is None else replace(item, until=max(at, item.at))
+    return item if at is None else replace(item, until=max(at, item.at), seen_at=None)
 
 
 def told_end(item: TimelineEvent, zone: tzinfo) -> str:
