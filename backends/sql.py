@@ -87,6 +87,7 @@ _PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 _LOST_AFTER: dict[str, Any] = {
     "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000,
 }  # fmt: skip
+_NO_UTF8 = "22021"  # of a database in SQL_ASCII, which keeps whatever bytes it is given
 UTF8: dict[str, Any] = {"client_encoding": "utf8"}
 """How a connection of libpq speaks, also to a database in SQL_ASCII: from that, psycopg takes text for bytes."""
 
@@ -98,6 +99,10 @@ def libpq_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     has_one = "sslpassword" in given or "service" in given or "PGSERVICE" in os.environ
     told = {**UTF8, **{key: value for key, value in _LOST_AFTER.items() if key not in given}}
     return told if has_one else {**told, "sslpassword": "none"}
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def refuse_short_scheme(url: str) -> None:
@@ -233,8 +238,14 @@ class Database:
             raise self._error("unreachable", "closed")
         pool = engine.pool
         try:
-            with engine.connect() as connection:
-                return self._fetch(connection, query, limit, deadline)
+            try:
+                with engine.connect() as connection:
+                    return self._fetch(connection, query, limit, deadline)
+            except sa.exc.DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) != _NO_UTF8:
+                    raise
+                with engine.connect() as connection:
+                    return self._fetch(connection, query, limit, deadline, as_bytes=True)
         except sa.exc.SQLAlchemyError as error:
             raise self._translated(error, own_query=isinstance(query, str)) from None
         except (sqlite3.Error, UnicodeDecodeError, ValueError, OverflowError) as error:
@@ -245,13 +256,16 @@ class Database:
                 pool.dispose()
 
     def _fetch(
-        self, connection: "sa.Connection", query: "str | Callable[[], sa.Select[Any]]", limit: int, deadline: float
-    ) -> list[dict[str, Any]]:
+        self, connection: "sa.Connection", query: "str | Callable[[], sa.Select[Any]]", limit: int, deadline: float,
+        *, as_bytes: bool = False,
+    ) -> list[dict[str, Any]]:  # fmt: skip
         driver = connection.connection.driver_connection
         if isinstance(driver, sqlite3.Connection):
             driver.set_progress_handler(lambda: time.monotonic() > deadline, PROGRESS_STEPS)
         for statement in _READ_ONLY_TRANSACTION.get(connection.dialect.name, ()):
             connection.exec_driver_sql(statement.format(ms=int(self._timeout_s * 1000)))
+        if as_bytes:  # the server converts nothing then, and refuses no row
+            connection.exec_driver_sql("set local client_encoding to 'SQL_ASCII'")
         if isinstance(query, str):  # no parameters, or a `%` in it would be taken for one
             result = connection.execution_options(no_parameters=True).exec_driver_sql(query)
         else:
@@ -259,7 +273,8 @@ class Database:
         if not result.returns_rows:
             raise self._error("config", "the query returns no rows")
         columns = list(result.keys())
-        return [dict(zip(columns, row, strict=True)) for row in result.fetchmany(limit)]
+        rows = [dict(zip(columns, row, strict=True)) for row in result.fetchmany(limit)]
+        return [{key: _text(value) for key, value in row.items()} for row in rows] if as_bytes else rows
 
     def _translated(self, error: "sa.exc.SQLAlchemyError", *, own_query: bool) -> BackendError:
         import sqlalchemy as sa

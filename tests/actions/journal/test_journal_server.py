@@ -158,6 +158,12 @@ async def test_a_database_in_sql_ascii_is_a_journal_like_another(
         connection.execute("INSERT INTO s VALUES ('größe', 0.5, now())")
     database = Database(url, base_dir=tmp_path)
     assert [row["dataset"] for row in await database.rows("SELECT dataset FROM s", limit=5)] == ["größe"]
+    with psycopg.connect(url, client_encoding="sql_ascii", autocommit=True) as connection:
+        connection.execute(b"INSERT INTO s VALUES (E'lat\\xe4in', 0.4, now()), ('plain', 0.3, now())")
+    rows = await database.rows("SELECT dataset, score, evaluated_at FROM s ORDER BY score DESC", limit=5)
+    assert [row["dataset"] for row in rows] == ["größe", "lat\ufffdin", "plain"], "one odd row costs itself alone"
+    assert isinstance(rows[1]["score"], float)
+    assert rows[1]["evaluated_at"].tzinfo is not None
     await database.aclose()
     context = AdapterContext("pg", tmp_path, tmp_path / "state", Http())
     monkeypatch.setenv("ASCII_URL", url)
