@@ -205,6 +205,16 @@ async def test_what_somebody_drained_stays_drained_and_is_named(service: TwoColo
         assert (await adapter.color_health("green")).healthy is False
 
 
+async def test_where_the_live_side_was_drained_that_is_named(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    nodes[0].ask("set server model/blue-1 state drain")
+    shown = await adapter.deployment()
+    assert shown.health == "critical"
+    assert "blue-1 is drained, and no other server has weight" in shown.truth.control.detail
+
+
 async def test_no_traffic_goes_to_a_side_that_haproxy_finds_down(
     service: TwoColors, http: Http, nodes: list[Haproxy]
 ) -> None:

@@ -261,7 +261,13 @@ def _shares(servers: tuple[Server, ...], colors: tuple[str, ...], backend: str) 
     if strangers:
         return {}, f"{strangers[0].name} of backend {backend} takes traffic, and `servers` gives it no color"
     shares = shares_of(servers, colors)
-    return shares, "" if shares else f"no server of backend {backend} has weight: nobody takes traffic"
+    return shares, "" if shares else f"nobody takes traffic of backend {backend}: {_idle_words(servers)}"
+
+
+def _idle_words(servers: tuple[Server, ...]) -> str:
+    """Who was taken out by hand, which its weight does not show; else that none has weight."""
+    out = [f"{server.name} is {server.out_words}" for server in servers if server.weight and not server.in_rotation]
+    return f"{', '.join(out)}, and no other server has weight" if out else "no server has weight"
 
 
 def _counters(node: Node, stat: list[dict[str, str]], color_of: dict[str, str]) -> dict[str, Counters]:
