@@ -105,6 +105,7 @@ def test_of_several_problems_of_one_name_each_says_which_it_is() -> None:
         QualityScore(
             ref=f"dq/orders/{suite}", backend="dq", dataset="orders", suite=suite, score=value, warn=0.95, crit=0.8,
             state="critical", evaluated_at=ago(0.5), trend=(TrendPoint(ago(30), value), TrendPoint(ago(0.5), value)),
+            reason="older than twice its cadence",
         ) for suite, value in (("nulls", 0.71), ("ranges", 0.62))
     ]  # fmt: skip
     lost = TruthLayer(value="unknown", detail="web.conf: no such file")
@@ -113,7 +114,7 @@ def test_of_several_problems_of_one_name_each_says_which_it_is() -> None:
     text = "\n".join(incident(found))
     assert "- alert `Down db-1` firing" in text
     assert "- alert `Down db-2` firing" in text
-    assert "- dataset `orders (nulls)` critical 0.71" in text
+    assert "- dataset `orders (nulls)` critical 0.71 (limit 0.8): older than twice its cadence" in text
     assert "- dataset `orders (ranges)` critical 0.62" in text
     assert "orders (nulls) scored 0.71" in text
     assert "data unknown); web.conf: no such file" in text

@@ -53,6 +53,22 @@ def test_what_can_be_ordered_of_an_action_and_why_not(action: Action, expected: 
     assert {key: found[key] for key in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("action", "there"),
+    [
+        (an_action(), False),
+        (an_action(status="conflict"), True),
+        (an_action(status="in_doubt"), True),
+        (an_action(orphaned_since=ALONE), True),
+        (an_action(status="succeeded"), False),
+    ],
+)
+def test_what_nobody_can_end_otherwise_can_be_abandoned_by_a_key(action: Action, there: bool) -> None:
+    session: Any = FakeSession()
+    found = [choice for choice in choices(action, session) if choice.key == "d"]
+    assert [choice.request.order for choice in found if choice.request] == (["abandon"] if there else [])
+
+
 def test_p_is_what_can_be_done_of_pause_and_resume() -> None:
     session: Any = FakeSession()
 
