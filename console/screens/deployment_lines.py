@@ -101,7 +101,7 @@ SIDE_COLUMNS: tuple[SideColumn, ...] = (
     ("WEIGHT", 7, lambda side: amount(side.weight_pct, " %")),
     ("RPS", 8, lambda side: amount(side.rps, "/s", 0 if (side.rps or 10) >= 10 else 1)),
     ("ERRORS", 9, errors),
-    ("OF", 7, lambda side: amount(side.requests)),
+    ("OF", 9, lambda side: NOTHING if side.requests is None or side.few else f"{side.requests:,}"),
     ("P95", 8, lambda side: amount(side.p95_ms, "ms")),
 )
 LEFT_OUT = ("OF", "READY", "RPS", "P95", "VERSION")

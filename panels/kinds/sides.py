@@ -46,7 +46,8 @@ def _weight(side: _Side, _: Moment) -> Cell:
 
 
 def _rps(side: _Side, _: Moment) -> Cell:
-    return _number(side.state.rps, "/s")
+    few = 0 < (side.state.rps or 0) < 1
+    return _number(side.state.rps, "/s", int(few))
 
 
 def _errors(side: _Side, _: Moment) -> Cell:
@@ -61,8 +62,8 @@ def _p95(side: _Side, _: Moment) -> Cell:
     return Cell(cell.text, "muted") if side.state.few else cell
 
 
-def _number(value: float | None, unit: str) -> Cell:
-    return Cell(amount(value, unit), "" if value else "muted")
+def _number(value: float | None, unit: str, digits: int = 0) -> Cell:
+    return Cell(amount(value, unit, digits), "" if value else "muted")
 
 
 _SIDE_COLUMNS: tuple[Column[_Side], ...] = (

@@ -228,6 +228,7 @@ def test_of_few_requests_their_number_stands_where_their_share_would(width: int)
     assert lines[0].startswith("▲ analytics")
     assert lines[1].startswith("▲ GREEN: 2 of 19 requests")
     assert "2 of 19" in lines[2]
+    assert ("0.2/s" in lines[2]) == (width > 29), "it is not asked nothing"
     assert (item.health, deployments.why_not_well(item)) == (
         "warning", "GREEN: 2 of 19 requests failed, too few to judge"
     )  # fmt: skip
