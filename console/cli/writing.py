@@ -350,7 +350,7 @@ def action_lines(action: Action) -> list[str]:
 def _seen_words(action: Action, report: SwitchReport) -> str:
     new = action.to.upper()
     old = "another side" if action.from_ in ("", "mixed", "unknown", action.to) else action.from_.upper()
-    first = f"{new} answered, since when is not known" if report.new_seen else f"{new} never did"
+    first = f"{new} answered, since when is not known" if report.new_seen else f"none of them was answered by {new}"
     if report.first_new_s is not None:
         first = f"{new} answered after {report.first_new_s:.2f} s"
     last = f", {old} last after {report.last_old_s:.2f} s" if report.last_old_s is not None else ""

@@ -40,7 +40,7 @@ def test_what_was_seen_is_a_sentence() -> None:
     seen = "23 test requests during the switch, 0 failed; GREEN answered after 0.13 s, BLUE last after 0.08 s"
     assert action_lines(DONE)[1:] == [seen, "undo: teal deploy rollback web"]
     never = replace(DONE, from_="mixed", switch=SwitchReport(requests=9, errors=9, first_new_s=None, last_old_s=0.5))
-    assert "9 failed; GREEN never did, another side last after 0.50 s" in action_lines(never)[1]
+    assert "9 failed; none of them was answered by GREEN, another side last after 0.50 s" in action_lines(never)[1]
     taken_over = replace(
         DONE, switch=SwitchReport(requests=66, errors=0, first_new_s=None, last_old_s=None, new_seen=True)
     )
