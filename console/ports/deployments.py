@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 OPEN_ACTION_INTERVAL_S = 1.0
 JUST_MOVED_S = 60.0
+MORE_LOOKS = 2  # at a count of requests: the second tells the difference, the third is for one in which none came
+LOOKS_IN_DOUBT = 5  # where some of few failed: `teal check` has 9 s in all
 CAPACITY = "capacity"  # of the side that gains traffic, and here none does
 
 
@@ -81,9 +83,18 @@ def _unjudged(item: Deployment) -> str:
 
 
 def _quiet(item: Deployment) -> str:
-    nothing = _without_rate(item, "no requests, so no error rate", _is_asked_nothing)
     few = _without_rate(item, "too few requests for an error rate", lambda side: side.few and not side.beyond)
-    return "; ".join(filter(None, (nothing, few)))
+    return "; ".join(filter(None, (_silent(item), few)))
+
+
+def _silent(item: Deployment) -> str:
+    return _without_rate(item, "no requests, so no error rate", _is_asked_nothing)
+
+
+def _more_looks(item: Deployment) -> int:
+    if doubts(item):
+        return LOOKS_IN_DOUBT
+    return MORE_LOOKS if _unjudged(item) or _silent(item) else 0
 
 
 def _is_asked_nothing(side: ColorState) -> bool:
@@ -190,7 +201,7 @@ DEPLOYMENTS: Port[Switch | Controller, Deployment] = Port(
         says=_says,
         unjudged=_unjudged,
         quiet=_quiet,
-        doubted=lambda item: bool(doubts(item)),
+        more_looks=_more_looks,
         problems=_problems,
         over=_over,
         at=lambda deployment: deployment.last_switch.at if deployment.last_switch else None,

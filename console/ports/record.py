@@ -125,15 +125,9 @@ def name_of(item: Any) -> str:
     return str(getattr(item, "name", "") or item.ref)
 
 
-MORE_LOOKS = 2
-"""After the first one: the second tells the difference, the third is for one in which nothing came."""
-LOOKS_IN_DOUBT = 5
-"""Where a few requests failed: `teal check` has 9 s in all."""
-
-
-def never_in_doubt(_: Any) -> bool:
+def one_look(_: Any) -> int:
     """Of what is judged by what one look sees."""
-    return False
+    return 0
 
 
 class Reading(Struct, Generic[P, ItemT], frozen=True, kw_only=True):
@@ -152,7 +146,7 @@ class Reading(Struct, Generic[P, ItemT], frozen=True, kw_only=True):
     says: what is the matter with it, in a line.
     unjudged: what of this one only a further look can tell, in words; empty where one look judges it.
     quiet: what of it could not be judged since nothing happened between two looks, in words; that is no fault.
-    doubted: whether something of it goes wrong, and too little of it was seen to judge.
+    more_looks: how many looks after the first one may tell more of this one.
     at: the time that it is about.
     past: what a source can say of a time of the past. Raises BackendError.
     began: since when it is there; of a time of the past those stand that had begun.
@@ -175,19 +169,13 @@ class Reading(Struct, Generic[P, ItemT], frozen=True, kw_only=True):
     says: Callable[[ItemT], str] = name_of
     unjudged: Callable[[ItemT], str] = judged_at_once
     quiet: Callable[[ItemT], str] = judged_at_once
-    doubted: Callable[[ItemT], bool] = never_in_doubt
+    more_looks: Callable[[ItemT], int] = one_look
     at: Callable[[ItemT], datetime | None] = no_time
     past: Callable[[Adapters, str, Then], Awaitable[tuple[ItemT, ...]]] | None = None
     began: Callable[[ItemT], datetime | None] = no_time
     empty: str = ""
     problems: Callable[[Sequence[ItemT]], Sequence[Problem]] = no_problems
     over: Callable[[Sequence[ItemT], Episode, datetime], datetime | None] = over_when_gone
-
-    def more_looks(self, item: ItemT) -> int:
-        """How many looks after the first one may tell more of `item`."""
-        if self.doubted(item):
-            return LOOKS_IN_DOUBT
-        return MORE_LOOKS if self.unjudged(item) or self.quiet(item) else 0
 
 
 class Noun(Struct, frozen=True, kw_only=True):
