@@ -189,7 +189,7 @@ class SourceRow(Struct, frozen=True):
 def _says(row: SourceRow, _: Moment) -> Cell:
     error = row.snapshot.error
     if error is not None:
-        return Cell(error.message, "unknown")
+        return Cell("does not answer", "unknown")
     return Cell("ok" if row.snapshot.fetched_at is not None else "not read yet", "muted")
 
 
@@ -207,7 +207,7 @@ SOURCES: Kind[SourceRow] = Kind(
         Column(title="PANEL", cell=lambda row, _: Cell(row.snapshot.key.panel), max_width=12),
         Column(title="SOURCE", cell=lambda row, _: Cell(row.snapshot.key.name, "strong"), min_width=8, max_width=24),
         Column(title="TYPE", cell=lambda row, _: Cell(row.snapshot.type, "muted"), max_width=16, priority=2),
-        Column(title="SAYS", cell=_says, min_width=28, max_width=120, flex=True),
+        Column(title="SAYS", cell=_says, min_width=12, max_width=120, flex=True),
         Column(
             title="ITEMS",
             cell=lambda row, _: Cell(str(len(row.snapshot.items)), "muted"),
@@ -234,7 +234,9 @@ SOURCES: Kind[SourceRow] = Kind(
     key=lambda row: f"{row.snapshot.key.panel}/{row.snapshot.key.name}",
     health=lambda row: row.health,
     sort_key=lambda row: (severity_rank(row.health), row.snapshot.key),
-    reason=lambda row: row.snapshot.error.fix if row.snapshot.error else "",
+    reason=lambda row: (
+        ": ".join(filter(None, (row.snapshot.error.message, row.snapshot.error.fix))) if row.snapshot.error else ""
+    ),
     text=lambda row: f"{row.snapshot.key.panel} {row.snapshot.key.name} {row.snapshot.type}",
     fields=lambda row: {"panel": row.snapshot.key.panel, "state": row.health},
     empty="No sources are configured; `teal config init` writes an example",

@@ -120,3 +120,6 @@ async def test_of_a_source_that_is_lost_the_reason_is_read_and_not_its_path(size
         assert "? alerts rules stale 9s: …/warehouse.db: no such" in text(app).splitlines()[1]
         overview.board.zoom("quality")
         await until(pilot, lambda: "? scores stale 9s: …/warehouse.db: no such file" in text(app), "it is said")
+        await pilot.press("s")
+        await until(pilot, lambda: "does not answer" in text(app), "the sources are listed")
+        assert "no such file" in text(app)
