@@ -50,12 +50,13 @@ def list_(common: Common, open_only: bool) -> int:
 
 @action.command()
 @common_options()
-@click.argument("action_id", metavar="ID")
-def show(common: Common, action_id: str) -> int:
-    """One action with its steps. ID may be its beginning, or its last six characters as screens show them."""
+@click.argument("action_id", metavar="[ID]", required=False)
+def show(common: Common, action_id: str | None) -> int:
+    """One action with its steps; without ID the open one. ID may be its beginning, or its last six characters as
+    screens show them."""
 
     async def answer(session: Session) -> Answer:
-        found = await session.orders.action(action_id)
+        found = await session.orders.action(action_id or (await _only_open(session)).id or "")
         shown = document("action", [found], context=session.context.name, health=action_health(found))
         return Answer(shown, lambda: _lines(session, found))
 

@@ -13,7 +13,8 @@ from tests.console.test_orders import written
 from tests.two_colors import TwoColors
 
 READS = (
-    ("status",), ("deploy", "status"), ("action", "list"), ("action", "show", "{id}"), ("deploy", "history"),
+    ("status",), ("deploy", "status"), ("action", "list"), ("action", "show", "{id}"), ("action", "show"),
+    ("deploy", "history"),
     ("deploy", "rollback", "analytics", "--dry-run"),
 )  # fmt: skip
 
@@ -54,6 +55,11 @@ async def test_all_say_it_and_only_who_may_claim_it_tells(tmp_path: Path, servic
         assert (event["what"], event["action"], ways in event["text"]) == ("held", found.id, True)
         code, out, err = await said(teal, "deploy", "rollback", "analytics", "-y")
         assert (code, service.weights()) == (0, {"blue": 100, "green": 0}), err
+        async with asyncio.timeout(30):  # its runner tells it when it has written that it has ended
+            while len(receiver.requests) < 2:
+                await asyncio.sleep(0.02)
         assert [json.loads(request.body)["what"] for request in receiver.requests] == ["held", "rolled_back"]
         code, out, err = await said(teal, "check", "actions")
         assert (code, "0 open" in out) == (0, True)
+        code, out, err = await said(teal, "action", "show")
+        assert (code, "no open action" in err) == (5, True)
