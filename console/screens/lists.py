@@ -189,7 +189,7 @@ class SourceRow(Struct, frozen=True):
 def _says(row: SourceRow, _: Moment) -> Cell:
     error = row.snapshot.error
     if error is not None:
-        return Cell("does not answer", "unknown")
+        return Cell("no answer", "unknown")
     return Cell("ok" if row.snapshot.fetched_at is not None else "not read yet", "muted")
 
 
