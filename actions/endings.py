@@ -35,12 +35,15 @@ class Conflict(Exception):
         why = f"changed by somebody else{by}"
         if ours and found.wrote and not found.detail and found.wrote != found.weights:
             why = "changed by somebody else since this action wrote it"
-        elif not ours and not by and found.weights and found.detail:  # as a reload that forgot what was written
+        elif not (ours or by or found.armed) and found.served and found.detail:  # a reload forgot what was written
             why = first_line(found.detail)
         elif ours:
-            said = f"; {first_line(found.detail)}" if found.weights and found.detail else ""
+            said = f"; {first_line(found.detail)}" if found.served and found.detail and not found.armed else ""
             why = f"only a part of what this action wrote, the rest did not take or was changed since{said}"
-        now = f"has {shares(found)} now" if found.weights else f"can not be read now ({shares(found)})"
+        if found.armed or (found.weights and not found.served and found.detail):
+            now = f"is not one thing now ({first_line(found.detail)})"
+        else:
+            now = f"has {shares(found)} now" if found.weights else f"can not be read now ({shares(found)})"
         super().__init__(f"the switch {now}: {why}")
         self.found = found
 
@@ -80,6 +83,6 @@ def live_words(found: SwitchState) -> str:
 
 def shares(found: SwitchState) -> str:
     """The state in words."""
-    if not found.weights:
+    if not found.weights or found.armed or found.parts:  # no mean of what differs is anybody's traffic
         return first_line(found.detail) or "nothing that can be read"
     return ", ".join(f"{color.upper()} {weight} %" for color, weight in found.weights.items())

@@ -52,6 +52,14 @@ class _Looked:
             return f"{error.message}: {error.fix}" if error.kind == "conflict" else ""
         return ""
 
+    async def weights(self, deployment: Deployment) -> dict[str, int]:
+        """What a plan would go by: of one that is armed, or whose shares nobody knows, that is not what is shown."""
+        shown = {name: side.weight_pct for name, side in deployment.colors.items()}
+        if not deployment.armed and None not in shown.values():
+            return {name: round(share or 0) for name, share in shown.items()}
+        state = await self.state()
+        return state.weights if state is not None else {}
+
     async def edited(self) -> bool:
         """Whether a hand's edit is why nobody can say what is live."""
         state = await self.state()
@@ -77,7 +85,8 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         last = LastSwitch(at=change.at, by=by, from_=from_, to=to, action=change.action)
     offer, elsewhere, looked = None, "", _Looked(service, targets)
     if occupied is None and deployment.mark is not None:
-        elsewhere, offer = await _elsewhere(journal, context, deployment, deployment.mark, change)
+        weights = await looked.weights(deployment)
+        elsewhere, offer = await _elsewhere(journal, context, deployment, deployment.mark, change, weights)
     if deployment.controller is not None:
         offer = _of_the_controller(deployment, change)
     elif occupied is not None and kind_of(occupied.kind).forward:
@@ -165,15 +174,14 @@ def _of_the_controller(deployment: Deployment, change: Change | None) -> Rollbac
 
 
 async def _elsewhere(
-    journal: Journal, context: str, deployment: Deployment, mark: SwitchMark, change: Change | None
-) -> tuple[str, RollbackOffer | None]:
+    journal: Journal, context: str, deployment: Deployment, mark: SwitchMark, change: Change | None,
+    weights: dict[str, int],
+) -> tuple[str, RollbackOffer | None]:  # fmt: skip
     """That an action of another journal may be at work on this switch, in words, and the way back by its mark where the
     newest change is one of those, also of an action that has ended; nothing where it is not."""
-    known = {color: side.weight_pct for color, side in deployment.colors.items()}
-    weights = {color: round(weight) for color, weight in known.items() if weight is not None}
     state = SwitchState(
         weights=weights, revision="", stamp=mark.stamp, journal=mark.journal, wrote=mark.wrote, ended=mark.ended,
-        odd_mark=mark.odd,
+        odd_mark=mark.odd, armed=deployment.armed,
     )  # fmt: skip
     told = next((each.text for each in await other_journal(journal, context, state) if each.code == OTHER_JOURNAL), "")
     if not await newest_is_theirs(journal, context, state, change):
@@ -188,17 +196,16 @@ async def _of_the_open(deployment: Deployment, occupied: Action, looked: _Looked
         return RollbackOffer(
             to=None, ready=False, reason=f"{short_id(occupied.id or '')} came from a split, and goes back to it"
         )
-    if deployment.live == occupied.from_:
+    if deployment.live == occupied.from_ and not deployment.armed:
         side, mine = occupied.from_.upper(), short_id(occupied.id or "")
         return RollbackOffer(to=None, ready=False, reason=f"{side} has all traffic: a rollback only ends {mine}")
-    if deployment.live == "unknown" and not await looked.edited():
+    if deployment.live == "unknown" and not (deployment.armed or await looked.edited()):
         return RollbackOffer(to=occupied.from_, ready=False, reason="what is live is unknown")
     return _ready(deployment, occupied.from_)
 
 
 async def _offer(deployment: Deployment, change: Change, looked: _Looked, targets: Targets) -> RollbackOffer:
-    weights = {color: round(side.weight_pct or 0) for color, side in deployment.colors.items()}
-    way = way_back(change, weights, tuple(deployment.colors))
+    way = way_back(change, await looked.weights(deployment), tuple(deployment.colors))
     if way.word == "unknown" and way.to and await looked.edited():
         return _ready(deployment, way.to, left=change.versions.get(way.to, ""))  # it is written over
     if way.word == "unknown":

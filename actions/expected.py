@@ -41,6 +41,7 @@ class Expected(Struct, frozen=True, kw_only=True):
 
 class SwitchExpected(Expected, frozen=True, kw_only=True):
     """Of a change of traffic, and of a retirement. `weights`, `revision` and `stamp` are those of the control object,
+    `runs` what ran of one that was ARMED, which a way back writes,
     `to_weights` what it will say, by way of the shares `stages` of the side that gains traffic. `start` is what must be
     brought up there first, and `holds` the version that it must then say; `versions` and `deployed` are what runs on
     the sides, kept for a way back (`actions.switching.versions.OnSides`)."""
@@ -48,6 +49,7 @@ class SwitchExpected(Expected, frozen=True, kw_only=True):
     weights: dict[str, int]
     revision: str
     stamp: str = ""
+    runs: dict[str, int] | UnsetType = UNSET
     to_weights: dict[str, int] = {}
     undoes: str = ""
     queued_to: str = ""

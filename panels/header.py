@@ -116,7 +116,7 @@ class Header(Lines):
             state = item.colors.get(item.live)
             version = f" {state.version}" if state and state.version else ""
             tone: Tone = "critical" if item.live == "mixed" and item.health == "critical" else color_tone(item.live)
-            tone = "unknown" if item.live == "unknown" else "critical" if item.rejected else tone
+            tone = "unknown" if item.live == "unknown" else "critical" if item.rejected or item.armed else tone
             service = f"{item.service} " if several else ""
             if item.backend in self._lost and item.live != "unknown":
                 line += [Cell(f"   live {service}", "muted"), Cell("UNKNOWN", "unknown")]

@@ -87,7 +87,7 @@ def change_of(action: Action, plan: Plan, history: Sequence[StoredEvent]) -> Cha
         case "succeeded":
             back = not forward
         case "rolled_back":
-            back, left = True, dict(expected.weights)
+            back, left = True, dict(expected.runs or expected.weights)
         case "rollback_failed":
             back, failed, left = True, True, {}
         case _:

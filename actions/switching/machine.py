@@ -79,7 +79,7 @@ class Switching:
         except Conflict as conflict:
             await self._in_conflict(conflict)
         except InDoubt as doubt:
-            before = self._traffic.before.weights or staged(self._settings, "", self._to, 100)
+            before = self._traffic.home or staged(self._settings, "", self._to, 100)
             fix = "; ".join(self._adapter.manual_commands(before))
             await self._work.break_off(str(doubt))
             await self._work.set("in_doubt", None, ActionError(kind="in_doubt", message=str(doubt), fix=fix))

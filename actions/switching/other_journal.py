@@ -64,7 +64,7 @@ def by_hand_since(state: SwitchState) -> str:
     """What of the weights is not what the write of the mark made, in words; empty where they may be its own. Where the
     mark does not say what that was its step does; after a way back any weights may be, split or not."""
     share = share_of(read_stamp(state.stamp).step)
-    if not state.weights:
+    if not state.weights or state.armed:
         return ""
     if state.wrote:
         edited = f"it gave {_words(state.wrote)}, and now it is {_words(state.weights)}"

@@ -31,7 +31,7 @@ from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import ServiceTarget, SwitchTarget
 from backends.ports import SwitchState, retire_findings, retire_lines
 from backends.settings import Duration
-from backends.text import clean
+from backends.text import clean, first_line
 from backends.together import together
 
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
@@ -162,7 +162,8 @@ def _idle(request: Request, target: SwitchTarget, state: SwitchState) -> tuple[s
 
 def _no_idle_side(state: SwitchState) -> Finding:
     if state.live == "mixed":
-        return block("mixed", "traffic is split now: no side is idle", "finish that first, or flip with --to COLOR")
+        text = first_line(state.detail) if state.armed else "traffic is split now: no side is idle"
+        return block("mixed", text, "finish that first, or flip with --to COLOR")
     return live_unknown(state)
 
 

@@ -155,7 +155,7 @@ async def _take_back(
     findings = []
     if way.text:
         findings.append(Finding(level="warning", code="tried-again", text=way.text))
-    if way.since:
+    if way.since and not state.armed:  # that, and what runs, the preflight says
         findings.append(Finding(level="warning", code="changed-since", text=way.since))
     elif not change.back and change.at is not None and now() - change.at > timedelta(seconds=settings.rollback_window):
         text = f"the rollback window of {settings.rollback_window} is over: {way.to.upper()} may be smaller now"

@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from actions.described import Described
+from actions.endings import shares
 from actions.expected import SwitchExpected
 from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import Policy, context_findings, with_overrides
@@ -91,7 +92,7 @@ async def plan_flip(request: Request, policy: Policy, journal: Journal, target: 
     findings += await in_the_way(policy, journal, request.service, state)
     stages, unsplit = shares_of(request, target, state)
     move = Move(state=state, to=to, already=bool(to) and state.weights == full(settings, to), stages=stages)
-    if state.live == "mixed":
+    if state.live == "mixed" and not (state.runs and request.to):  # what is ARMED the preflight says
         findings.append(_mixed(request, state))
     if not move.already:
         findings += unsplit
@@ -115,9 +116,14 @@ async def in_the_way(policy: Policy, journal: Journal, service: str, state: Swit
         fix = "see that production is as it should be"
         return [Finding(level="block", code="rollback-failed", text=text, fix=fix, overridable=True)]
     found = await other_journal(journal, policy.context, state)
-    if not found and (words := await moved_since(journal, policy.context, service, change, state.weights, {})):
+    if not found and (words := await moved_since(journal, policy.context, service, change, _of_users(state), {})):
         found = [Finding(level="warning", code=CHANGED_SINCE, text=first_line(words), fix="see who changed it")]
     return found
+
+
+def _of_users(state: SwitchState) -> dict[str, int]:
+    """What users get; of what is written and not in force yet that, too: somebody wrote it."""
+    return state.weights if state.pending and not state.parts else state.served
 
 
 def shares_of(request: Request, target: SwitchTarget, state: SwitchState) -> tuple[tuple[int, ...], list[Finding]]:
@@ -279,10 +285,12 @@ def live_unknown(state: SwitchState, back: str = "") -> Finding:
 
 
 def _mixed(request: Request, state: SwitchState) -> Finding:
-    shares = ", ".join(f"{color.upper()} {weight} %" for color, weight in state.weights.items())
+    text = first_line(state.detail) if state.armed else f"traffic is split now: {shares(state)}"
+    if state.armed and not state.runs:  # a way back from there could only guess
+        return block("mixed", text, "see which side serves, and finish that; then plan anew")
     if request.to:
-        return Finding(level="warning", code="mixed", text=f"traffic is split now: {shares}")
-    return block("mixed", f"traffic is split now: {shares}", "say where to: --to COLOR")
+        return Finding(level="warning", code="mixed", text=text)
+    return block("mixed", text, "say where to: --to COLOR")
 
 
 def block(code: str, text: str, fix: str) -> Finding:
@@ -309,7 +317,7 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
         service=request.service,
         guard_class=guard_class,
         protected=policy.protected,
-        from_=state.live,
+        from_=state.serving if state.runs else state.live,
         to=move.to,
         findings=with_overrides(list(dict.fromkeys(findings)), request.overrides),
         summary=PlanSummary(
@@ -322,7 +330,7 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
         made_at=now(),
         already=move.already,
         expected=SwitchExpected(
-            weights=state.weights, revision=state.revision, stamp=state.stamp,
+            weights=state.weights, revision=state.revision, stamp=state.stamp, runs=state.runs or UNSET,
             to_weights=weights, undoes=move.undoes, queued_to=move.queued_to, stages=move.stages,
             start=UNSET if move.start is None else move.start, holds=move.holds or UNSET,
             versions=move.sides.versions, deployed=move.sides.deployed,
@@ -362,8 +370,9 @@ def _stage_lines(settings: DeploymentConfig, move: Move) -> tuple[str, ...]:
 
 def _preconditions(request: Request, state: SwitchState, to: str) -> tuple[str, ...]:
     probes = SELF_TEST_PROBES if kind_of(request.kind).back else IDLE_PROBES
+    says = "is ARMED" if state.armed else f"says {state.live.upper()}"
     return (
-        f"the control object still says {state.live.upper()}, unchanged since it was read",
+        f"the control object still {says}, unchanged since it was read",
         f"{to.upper()} is healthy in {probes} of {probes} probes before traffic moves",
     )
 
@@ -374,8 +383,8 @@ def _leaves_a_dead_side(findings: list[Finding]) -> bool:
 
 
 def _undo(request: Request, settings: DeploymentConfig, state: SwitchState, to: str) -> str:
-    if state.live not in settings.colors or state.live == to:
+    if state.serving not in settings.colors or state.serving == to:
         return ""  # of a split no command of one word is the way back
     if kind_of(request.kind).forward:
         return command("deploy rollback", request.service)
-    return command("deploy flip", request.service, to=state.live)
+    return command("deploy flip", request.service, to=state.serving)

@@ -47,6 +47,7 @@ class Traffic:
         self._adapter = target.adapter
         expected = work.plan.expecting(SwitchExpected)
         self.before = SwitchState(weights=expected.weights, revision=expected.revision, stamp=expected.stamp)
+        self.home: dict[str, int] = expected.runs or expected.weights
 
     @property
     def moved(self) -> bool:

@@ -47,7 +47,7 @@ class Unmoved:
             words.append(str(doubt))
             if ran:
                 await work.observed("untouched", {}, "in doubt", changes=Changes(changed=True))
-                before = self._traffic.before.weights
+                before = self._traffic.home
                 fix = "; ".join(self._adapter.manual_commands(before)) if before else error.fix
                 error = replace(error, fix=fix)
         else:

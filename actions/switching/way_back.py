@@ -76,7 +76,7 @@ class WayBack:
 
     async def _is_put_back(self, found: SwitchState, error: ActionError) -> bool:
         """Whether somebody else has done it, or the write itself as it failed; the action has ended then."""
-        if found.weights != self._traffic.before.weights:
+        if found.weights not in (self._traffic.before.weights, self._traffic.home):
             return False
         if self._traffic.put_back and (problem := await self._unproven()):
             await self._stuck(f"{error.message}; it was put back, and that is not proven: {problem}", error)
@@ -108,7 +108,7 @@ class WayBack:
             for attempt in range(1, WRITE_TRIES + 1):
                 try:
                     first = prober if attempt == 1 else None
-                    await self._traffic.shift("shift-back", found, self._traffic.before.weights, first)
+                    await self._traffic.shift("shift-back", found, self._traffic.home, first)
                     break
                 except PartialWrite as unfinished:
                     if attempt == WRITE_TRIES:
@@ -120,7 +120,7 @@ class WayBack:
                 await asyncio.sleep(0.2 * attempt)
             if self._from in self._target.settings.colors:
                 await Verifying(
-                    self._work, self._proof, prober, "verify-back", self._traffic.before.weights, self._from,
+                    self._work, self._proof, prober, "verify-back", self._traffic.home, self._from,
                     at_most_s=VERIFY_S, all_down_s=HEALTHY_AGAIN_S,
                 ).run()  # fmt: skip
         finally:
@@ -157,7 +157,7 @@ class WayBack:
         await abandon(self._work, self._traffic, order)
 
     async def _stuck(self, words: str, error: ActionError) -> None:
-        fix = "; ".join(self._target.adapter.manual_commands(self._traffic.before.weights))
+        fix = "; ".join(self._target.adapter.manual_commands(self._traffic.home))
         await self._work.finish("rollback_failed", error=ActionError(kind="rollback_failed", message=words, fix=fix))
 
 

@@ -27,7 +27,7 @@ from backends.deployments.file_store import (
     write_command,
 )
 from backends.deployments.pending import PendingMark, between, in_force
-from backends.deployments.sides import UrlSides, moves_words, shares_words
+from backends.deployments.sides import UrlSides, control_words, moves_words, shares_words
 from backends.deployments.switch_format import (
     MAX_BYTES,
     JsonForm,
@@ -124,8 +124,8 @@ class FileSwitch:
         return await self._sides.deployment(self._service, control)
 
     async def observe(self) -> SwitchState:
-        """The file now. Where nobody saw its commands end, the weights are the mean of it and of the one before
-        (`mixed`), and `detail` begins with ARMED. Raises BackendError where it is there and can not be read."""
+        """The file now. Where nobody saw its commands end it is `armed`, and which one of it and the one before runs is
+        not known. Raises BackendError where it is there and can not be read."""
         found = await asyncio.to_thread(self._observe)
         if found.weights:
             return found
@@ -155,7 +155,7 @@ class FileSwitch:
         if not os.access(directory, os.W_OK):
             raise BackendError("auth", f"{directory}: not writable", fix="let this user write the file's directory")
         edits = [edit_finding(self._path, found)] if found.edited and (found.weights or expected.over) else []
-        if found.weights and found.detail:
+        if found.weights and found.armed:
             fix = "reload, or write it again"
             return [*edits, Finding(level="warning", code="switch-armed", text=found.detail, fix=fix)]
         if problem := await asyncio.to_thread(self._run, self._config.validate):
@@ -184,7 +184,7 @@ class FileSwitch:
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """One line for the file, one for the traffic, one for each command that is run."""
-        lines = [f"control  {self._path}: {before.live} → {SwitchState(weights=weights, revision='').live}"]
+        lines = [f"control  {self._path}: {control_words(before)} → {SwitchState(weights=weights, revision='').live}"]
         lines.append(f"traffic  {moves_words(before, weights, self._config.colors)}")
         for name, command in (("validate", self._config.validate), ("reload", self._config.reload)):
             lines += [f"{name}  {shown_command(command)}"] if command else []
@@ -213,8 +213,8 @@ class FileSwitch:
         armed = f"ARMED: {self._path} was written, and nobody saw it taken into force. Finish: {finish}"
         file = self._form.read(content)
         if self._config.reload and armed_by_hand(file):
-            words = f"ARMED: {self._path}: {file.detail}; any reload puts that in force, where none has yet"
-            return replace(file, detail=words)
+            then = "any reload puts that in force, where none has yet"
+            return replace(file, detail=f"ARMED: {self._path}: {file.detail}; {then}", armed=then)
         return in_force(file, mark.read(), armed)
 
     def _known(self) -> SwitchState:
@@ -247,7 +247,7 @@ class FileSwitch:
         path = self._path.resolve()
         with locked(path):
             before, found = self._as_expected(path, expected)
-            if not (found.ended or found.detail):
+            if not (found.ended or found.armed):
                 replace_file(path, self._form.mark_ended(before), of=before)
 
     def _shift(

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from backends.deployments.file_store import file_error, read_bounded, replace_file
+from backends.deployments.sides import reload_words
 from backends.deployments.switch_format import percent, revision_of
 from backends.errors import BackendError
 from backends.json_text import decode_text
@@ -21,8 +22,8 @@ MAX_BYTES = 64 * 1024
 
 class Pending(Struct, frozen=True, kw_only=True):
     """`revisions` of the file that it is about: with any other the file was written since, and the mark says nothing.
-    `weights`: what the reader runs where nobody knows which of two contents it has read, the mean of both. The rest is
-    of the write that began."""
+    `weights`: the mean of the two contents of which nobody knows which one the reader has read, so that it is neither.
+    The rest is of the write that began."""
 
     revisions: tuple[str, ...]
     weights: dict[str, int]
@@ -73,12 +74,14 @@ class PendingMark:
             raise file_error(self.path, error) from None
 
 
-def in_force(file: SwitchState, mark: Pending | None, armed: str) -> SwitchState:
-    """What the switch is: the file, or, with a mark of its revision, neither of two contents; `armed` in words."""
+def in_force(file: SwitchState, mark: Pending | None, detail: str) -> SwitchState:
+    """What the switch is: the file, or, with a mark of its revision, neither of two contents, as `detail` says; which
+    one runs nobody knows."""
     if mark is None or file.revision not in mark.revisions or not file.weights:
         return file
     return replace(
-        file, weights={color: mark.weights.get(color, 0) for color in file.weights}, detail=armed, stamp=mark.stamp,
+        file, weights={color: mark.weights.get(color, 0) for color in file.weights}, detail=detail, stamp=mark.stamp,
         fence=mark.fence, journal=mark.journal, wrote={}, ended=False,
+        armed=f"which side serves is not known, {reload_words(file.weights)}",
         revision=revision_of(file.revision.encode() + msgspec.json.encode(mark)),
     )  # fmt: skip

@@ -59,7 +59,7 @@ class UrlSides:
         data, states = await together(self.data(), self.states(control))
         now = datetime.now(UTC)
         truth = Truth(
-            control=TruthLayer(value=control.live, detail=said, at=now),
+            control=TruthLayer(value=control.serving, detail=said, at=now),
             endpoints=endpoints_of(control, states, now),
             data=data,
         )
@@ -71,6 +71,7 @@ class UrlSides:
             colors=states,
             truth=truth,
             mark=control.mark,
+            armed=control.armed,
         )
 
     async def data(self) -> TruthLayer:
@@ -105,27 +106,37 @@ class UrlSides:
         else:
             side, seen = await together(self.health(color), exposition.traffic())
             side = seen.of(side)
-        return replace(side, weight_pct=float(control.weights[color])) if color in control.weights else side
+        return replace(side, weight_pct=float(control.served[color])) if color in control.served else side
 
 
 def endpoints_of(control: SwitchState, states: dict[str, ColorState], now: datetime) -> TruthLayer:
     """What answers behind the shares: their color where every side that takes traffic proved to be it."""
-    taking = [color for color, weight in control.weights.items() if weight > 0]
+    taking = [color for color, weight in control.home.items() if weight > 0]
     proven = bool(taking) and all(states[color].healthy for color in taking)
     words = "   ".join(f"{color.upper()} {_word(state)}" for color, state in states.items())
-    return TruthLayer(value=control.live if proven else "unknown", detail=words, at=now)
+    return TruthLayer(value=control.serving if proven else "unknown", detail=words, at=now)
 
 
 def moves_words(before: SwitchState, weights: dict[str, int], colors: tuple[str, ...]) -> str:
     """`BLUE 100 % → 0 %   GREEN 0 % → 100 %`."""
-    was = {c: f"{before.weights.get(c, 0)} %" if before.weights else "unknown" for c in colors}
+    was = {c: f"{before.served.get(c, 0)} %" if before.served else "unknown" for c in colors}
     moves = (f"{c.upper()} {was[c]} → {weights.get(c, 0)} %" for c in colors)
     return "   ".join(moves)
+
+
+def control_words(before: SwitchState) -> str:
+    """What the control object says before a write: a color, `mixed`, `unknown` or ARMED."""
+    return "ARMED" if before.armed else before.live
 
 
 def shares_words(weights: dict[str, int]) -> str:
     """`BLUE 90 %   GREEN 10 %`."""
     return "   ".join(f"{color.upper()} {weight} %" for color, weight in weights.items())
+
+
+def reload_words(weights: dict[str, int]) -> str:
+    """What a file that says so does at the next reload of anybody."""
+    return f"any reload goes to {shares_words({color: weight for color, weight in weights.items() if weight})}"
 
 
 def _word(state: ColorState) -> str:

@@ -179,6 +179,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     `controller`: what moves the traffic itself, and is ordered; null where we move it.
     `conditions`: what else decides how its sides run; null where that was not asked: it costs requests of its own.
     `mark`: what the last write left on the switch; null where nothing is known of it.
+    `armed`: that what is written is not what runs, or may not be, and what the next reload of anybody does; empty where
+    nothing waits for one. `live` and the weights are of what runs, and unknown where nobody can say that.
     """
 
     ref: str
@@ -207,6 +209,15 @@ class Deployment(Struct, frozen=True, kw_only=True):
     controller: ControllerView | None = None
     conditions: tuple[RunCondition, ...] | None = None
     mark: SwitchMark | None = None
+    armed: str = ""
+
+    @property
+    def taking(self) -> dict[str, ColorState]:
+        """The sides that get requests: of a split of which nobody knows the shares, each."""
+        known = any(side.weight_pct is not None for side in self.colors.values())
+        if self.live == "mixed" and not known:
+            return self.colors
+        return {name: side for name, side in self.colors.items() if side.takes_traffic}
 
     @property
     def unverified(self) -> str:
@@ -224,14 +235,15 @@ class Deployment(Struct, frozen=True, kw_only=True):
 
     @property
     def health(self) -> Health:
-        """An action that nobody runs or whose runner is stopped, a way back that failed,
+        """A switch that is ARMED, an action that nobody runs or whose runner is stopped, a way back that failed,
         a live version that nobody verified or that was rejected,
         requests that fail, unknown or mixed truth is worst; then an unhealthy side that takes traffic, then traffic
         that somebody moved outside, an action that is held or of another journal, failures among few requests, no proof
         or no way back."""
-        taking = [color for color in self.colors.values() if color.takes_traffic]
+        taking = list(self.taking.values())
         if (
-            self.orphaned_since is not None
+            self.armed  # a reload of anybody's moves the traffic, or has
+            or self.orphaned_since is not None
             or self.action_stopped
             or self.unverified
             or self.rejected
@@ -239,8 +251,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
             or any(color.failing for color in taking)
         ):
             return "critical"
-        if self.live == "unknown":  # a reload of anybody's moves it, or has
-            return "critical" if self.truth.control.detail.startswith("ARMED") else "unknown"
+        if self.live == "unknown":
+            return "unknown"
         if self.controller is not None and self.controller.phase == "unknown":
             return "unknown"
         if self.live == "mixed":  # a split is somebody's plan, or nobody's

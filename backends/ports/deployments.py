@@ -28,7 +28,10 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     `over`: of an `expected`: a way back, which writes over what was edited, and goes without its mark where that is
     refused. `parts`: of an object of several (rules, nodes) that differ, the weights of each by its name: `weights` is
     the mean of them then. `back_to`: of an `expected`: what each part gets instead of the mean. `pending`: what has not
-    taken it over yet, or refuses to, in words: it is no proof that requests go there.
+    taken it over yet, or refuses to, in words: it is no proof that requests go there. `armed`: that what is written is
+    not what runs, or may not be, and what the next reload of anybody does, in words: `weights` is neither then, so that
+    no write takes it for its own. `runs`: of one that is armed, what the process that runs gives to each color; empty
+    where nobody knows.
     """
 
     weights: dict[str, int]
@@ -46,14 +49,32 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     parts: dict[str, dict[str, int]] = {}
     back_to: dict[str, dict[str, int]] = {}
     pending: str = ""
+    armed: str = ""
+    runs: dict[str, int] = {}
 
     @property
     def live(self) -> str:
-        """The color that has all traffic, `mixed` for a split, `unknown` for neither."""
-        taking = [color for color, weight in self.weights.items() if weight > 0]
-        if not taking:
-            return "unknown"
-        return taking[0] if len(taking) == 1 else "mixed"
+        """The color that has all traffic, `mixed` for a split, `unknown` for neither. Of one that is armed either may
+        have it at any moment: see `serving`."""
+        return _all_on(self.weights)
+
+    @property
+    def served(self) -> dict[str, int]:
+        """What users get, in percent by color; empty where nobody knows. Never a mean, and never what waits for a
+        reload or is not in force yet."""
+        if self.armed:
+            return self.runs
+        return {} if self.parts or self.pending else self.weights
+
+    @property
+    def serving(self) -> str:
+        """As `live`, of what runs."""
+        return _all_on(self.runs) if self.armed else self.live
+
+    @property
+    def home(self) -> dict[str, int]:
+        """What a way back from here writes: where users were, be that a split."""
+        return self.runs if self.armed else self.weights
 
     @property
     def mark(self) -> SwitchMark | None:
@@ -65,6 +86,13 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     def goes_over(self, found: "SwitchState") -> bool:
         """Whether a write that expects this one may replace `found`: one that can be read, or an edit by a way back."""
         return bool(found.weights or (found.edited and self.over))
+
+
+def _all_on(weights: dict[str, int]) -> str:
+    taking = [color for color, weight in weights.items() if weight > 0]
+    if not taking:
+        return "unknown"
+    return taking[0] if len(taking) == 1 else "mixed"
 
 
 class RequestCounts(Struct, frozen=True, kw_only=True):

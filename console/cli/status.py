@@ -74,7 +74,10 @@ def _lines(session: Session, acting: Acting, on: Sequence[OpenConsole], common: 
     view = View.at_now(session.context.zone)
     color = use_color(common.color)
     health = _health(session, acting)
-    live = "   ".join(f"{item.service} live {item.live.upper()}" for item in session.store.items("deployments"))
+    live = "   ".join(
+        f"{item.service} live {item.live.upper()}{' ARMED' if item.armed else ''}"
+        for item in session.store.items("deployments")
+    )
     first = paint(f"{session.context.title}  {UNICODE.of(health)} {health}   {live}", health, color=color)
     lines = [f"{first}   times in {zone_name(view.now, view.zone)}"]
     for panel, reading in readings():

@@ -102,7 +102,7 @@ def _is_asked_nothing(side: ColorState) -> bool:
 
 
 def _without_rate(item: Deployment, words: str, test: Callable[[ColorState], bool]) -> str:
-    sides = [color.upper() for color, side in item.colors.items() if side.takes_traffic and test(side)]
+    sides = [color.upper() for color, side in item.taking.items() if test(side)]
     return f"{item.service} {' and '.join(sides)}: {words}" if sides else ""
 
 
@@ -113,7 +113,8 @@ def _says(item: Deployment) -> str:
     nobody += f", {item.action} is held: {item.action_held}" if item.action_held else ""
     nobody += f", {item.elsewhere}" if item.elsewhere else ""
     known = "".join(f", {first_line(words)}" for _, words in against(item))
-    return f"{item.service} live {item.live.upper()}{because}{nobody}{known}"
+    armed = " ARMED" if item.armed else ""
+    return f"{item.service} live {item.live.upper()}{armed}{because}{nobody}{known}"
 
 
 def _problems(items: Sequence[Deployment]) -> list[Problem]:
@@ -124,7 +125,7 @@ def _problems(items: Sequence[Deployment]) -> list[Problem]:
 
 def _failing(item: Deployment) -> Iterator[Problem]:
     for color, side in item.colors.items():
-        if side.takes_traffic and side.beyond and side.healthy is not False:
+        if color in item.taking and side.beyond and side.healthy is not False:
             alone = replace(item, colors={color: side})
             yield Problem(
                 kind="service", ref=_side_ref(item, color), state="warning" if side.few else "critical",

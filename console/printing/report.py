@@ -256,9 +256,8 @@ def _evidence(facts: Facts) -> list[str]:
                 said = [*failures(item), *doubts(item)] or [*filter(None, [why_not_well(item)])]
                 said += [first_line(words) for _, words in against(item)]
                 words = "".join(f"; {_plain(each)}" for each in said)
-                lines.append(
-                    f"- service {_code(item.service)} live {item.live.upper()} ({layers}){words}{_unattended(item)}"
-                )
+                live = f"{item.live.upper()}{' ARMED' if item.armed else ''}"
+                lines.append(f"- service {_code(item.service)} live {live} ({layers}){words}{_unattended(item)}")
             case _:
                 pass
     return lines

@@ -27,6 +27,7 @@ from console.printing.output import table
 from panels.kinds.deployments import (
     action_words,
     against,
+    armed_words,
     freeze_words,
     how_ready,
     named_condition,
@@ -287,7 +288,9 @@ def reasons(deployments: Sequence[Deployment]) -> list[str]:
     """Why each service that is not well is not, at full length, with the command that begins what is missing on a line
     of its own, and why a way back is not at once: below the table, since a column would cut it."""
     bad = [(found.service, why_in_full(found)) for found in deployments if found.health != "ok"]
-    bad += [(found.service, words) for found in deployments for _, words in against(found)]
+    bad += [(found.service, found.truth.control.detail) for found in deployments if found.armed]
+    told = [(found, words) for found in deployments for _, words in against(found)]
+    bad += [(found.service, words) for found, words in told if words != armed_words(found)]
     bad += [(found.service, _why_not_back(found)) for found in deployments]
     return ["\n  ".join(f"{service}: {why}".splitlines()) for service, why in bad if why]
 

@@ -153,7 +153,9 @@ _CONTROLLER_ORDERS: tuple[tuple[Literal["promote", "abort"], str, str], ...] = (
 
 
 def _idle(deployment: Deployment) -> list[str]:
-    return [color for color in deployment.colors if color != deployment.live]
+    """The sides that traffic could be moved to; of a switch that is ARMED also the one that serves, which undoes it."""
+    others = [color for color in deployment.colors if color != deployment.live]
+    return [*others, deployment.live] if deployment.armed and deployment.live in deployment.colors else others
 
 
 def _flips(choice: Choice, deployment: Deployment, session: Session) -> list[Choice]:
@@ -224,6 +226,8 @@ def _held(deployment: Deployment) -> str:
         return deployment.controller.offer("release").why
     if deployment.action:
         return "an action is open on it: @ shows it"
+    if deployment.armed:
+        return f"the switch is ARMED: {deployment.armed}"
     if deployment.live == "unknown":
         return "what is live is not known"
     return "the layers of truth disagree; b rolls back" if deployment.live == "mixed" else ""

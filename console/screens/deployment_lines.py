@@ -42,7 +42,10 @@ def live_line(deployment: Deployment, of: Symbols, *, known: bool = True) -> Con
     side = deployment.colors.get(deployment.live)
     version = f" {side.version}" if side and side.version else ""
     is_live = "  live " if known else "  live when last seen "
-    return Content.assemble(state, " ", (deployment.service, "bold"), is_live, color_word(deployment.live), version)
+    armed = (" ARMED", _RED) if deployment.armed else ""
+    return Content.assemble(
+        state, " ", (deployment.service, "bold"), is_live, color_word(deployment.live), version, armed
+    )
 
 
 def disagreement(deployment: Deployment, of: Symbols) -> list[Row]:

@@ -13,6 +13,7 @@ from panels.columns import (
     Kind,
     Line,
     Moment,
+    Tone,
     broken,
     crop,
     line_width,
@@ -38,6 +39,8 @@ def why_in_full(item: Deployment) -> str:
         return f"{said}; {controller_words(item)}" if unwatched(item) else said
     if said := controller_words(item) or next(iter(doubts(item)), ""):
         return said
+    if item.armed:  # `against` says so
+        return ""
     layers = (item.truth.control, item.truth.endpoints, item.truth.data)
     unsure = item.live in ("unknown", "mixed")
     said = next((layer.detail for layer in layers if (unsure or layer.value != item.live) and layer.detail), "")
@@ -47,9 +50,14 @@ def why_in_full(item: Deployment) -> str:
 def against(item: Deployment) -> list[tuple[Health, str]]:
     """What the journal knows against the traffic as it is, whatever health says: how bad it is, and what; further lines
     are how that is put right."""
-    critical = [item.rollback_failed or "", item.unverified, item.rejected or ""]
+    critical = [armed_words(item), item.rollback_failed or "", item.unverified, item.rejected or ""]
     found: list[tuple[Health, str]] = [("critical", words) for words in critical if words]
     return found + ([("warning", item.changed_since)] if item.changed_since else [])
+
+
+def armed_words(item: Deployment) -> str:
+    """`ARMED: any reload goes to GREEN 100 %`; its control layer says more. Empty where nothing waits for a reload."""
+    return f"ARMED: {item.armed}" if item.armed else ""
 
 
 def controller_words(item: Deployment) -> str:
@@ -74,14 +82,14 @@ def unwatched(item: Deployment) -> bool:
 
 def failures(item: Deployment) -> list[str]:
     """Each side with traffic that is not healthy, or whose requests fail although its health check passes."""
-    taking = {name: side for name, side in ordered(item) if side.takes_traffic or name == item.live}
+    taking = {name: side for name, side in ordered(item) if name in item.taking or name == item.live}
     ill = [_ill(name, side) for name, side in taking.items() if side.healthy is False]
     return ill + [_errors(name, side) for name, side in taking.items() if side.failing and side.healthy is not False]
 
 
 def doubts(item: Deployment) -> list[str]:
     """Each side with traffic of whose few requests some failed: too few to say that it fails its users."""
-    taking = [(name, side) for name, side in ordered(item) if side.takes_traffic]
+    taking = [(name, side) for name, side in ordered(item) if name in item.taking]
     return [_errors(name, side) for name, side in taking if side.beyond and side.few and side.healthy is not False]
 
 
@@ -114,16 +122,18 @@ def health(deployment: Deployment) -> str:
 def live_words(deployment: Deployment, now: datetime) -> Line:
     """`live GREEN 2.4.1  FROZEN for 2h`, or what stands in its place."""
     live = deployment.live
+    armed = [Cell(" ARMED", "critical")] if deployment.armed else []
     if live == "unknown":
-        return [Cell("live ", "muted"), Cell("UNKNOWN", "unknown")]
+        return [Cell("live ", "muted"), Cell("UNKNOWN", "unknown"), *armed]
     if live == "mixed":
-        return [Cell("live ", "muted"), Cell("MIXED", "critical" if health(deployment) == "critical" else "strong")]
+        tone: Tone = "critical" if health(deployment) == "critical" else "strong"
+        return [Cell("live ", "muted"), Cell("MIXED", tone), *armed]
     state = deployment.colors.get(live)
     version = f" {state.version}" if state and state.version else ""
     frozen = [Cell(f"  {said}", "warning")] if (said := frozen_words(deployment, now)) else []
     verified = f", {deployment.verified_version} was verified"
     changed = [Cell(verified, "critical")] if deployment.unverified else []
-    return [Cell("live ", "muted"), Cell(live.upper(), color_tone(live)), Cell(version), *changed, *frozen]
+    return [Cell("live ", "muted"), Cell(live.upper(), color_tone(live)), Cell(version), *armed, *changed, *frozen]
 
 
 def frozen_words(deployment: Deployment, now: datetime) -> str:
@@ -161,7 +171,7 @@ def disagreement(deployment: Deployment) -> str:
 
 def unread(deployment: Deployment) -> str:
     """Why nobody knows what is live, in the words of the layers; nothing where it is known."""
-    if deployment.live != "unknown":
+    if deployment.live != "unknown" or deployment.armed:
         return ""
     truth = deployment.truth
     details = [
@@ -288,6 +298,12 @@ def counted(deployment: Deployment) -> tuple[Counted, ...]:
     return () if deployment.health == "ok" else ((deployment.health, deployment.health),)
 
 
+def _live(deployment: Deployment, _: Moment) -> Cell:
+    if deployment.armed:
+        return Cell(f"{deployment.live.upper()} ARMED", "critical")
+    return Cell(deployment.live.upper(), color_tone(deployment.live))
+
+
 def _versions(deployment: Deployment, _: Moment) -> Cell:
     return Cell(" · ".join(f"{name.upper()} {state.version or NOTHING}" for name, state in ordered(deployment)))
 
@@ -307,7 +323,7 @@ DEPLOYMENTS: Kind[Deployment] = Kind(
         Column(
             title="SERVICE", cell=lambda item, _: Cell(item.service, "strong"), min_width=8, max_width=40, flex=True
         ),
-        Column(title="LIVE", cell=lambda item, _: Cell(item.live.upper(), color_tone(item.live)), max_width=10),
+        Column(title="LIVE", cell=_live, max_width=14),
         Column(title="VERSIONS", cell=_versions, max_width=48, priority=2),
         Column(title="WEIGHTS", cell=_weights, max_width=32, priority=1),
         Column(

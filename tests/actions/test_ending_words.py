@@ -31,3 +31,14 @@ def test_a_load_balancer_that_forgot_what_was_written_is_nobody_else() -> None:
     said = "lb-1 was reloaded 41s ago, since GREEN 25 % was written there: that is gone"
     forgot = SwitchState(weights={"blue": 100, "green": 0}, revision="2", detail=said)
     assert str(Conflict(forgot)) == f"the switch has BLUE 100 %, GREEN 0 % now: {said}"
+
+
+def test_no_mean_of_what_differs_is_told_as_traffic() -> None:
+    half, said = {"blue": 50, "green": 50}, "the nodes differ: lb-1 BLUE 100 %, lb-2 GREEN 100 %"
+    parts = {"lb-1": {"blue": 100, "green": 0}, "lb-2": {"blue": 0, "green": 100}}
+    for odd in (
+        SwitchState(weights=half, revision="2", detail=said, parts=parts),
+        SwitchState(weights=half, revision="2", detail=said, armed="any reload goes to GREEN 100 %"),
+    ):
+        assert (odd.served, live_words(odd)) == ({}, f"traffic: {said}")
+        assert str(Conflict(odd)).startswith(f"the switch is not one thing now ({said}): ")

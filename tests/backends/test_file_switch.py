@@ -281,6 +281,12 @@ async def test_a_write_whose_commands_nobody_saw_end_is_neither_and_is_written_a
             await adapter.shift(before, GREEN, stamp="A:shift", fence=1)
     armed = await switch_of(service, http, validate=ran, reload=ran, **form).observe()
     assert (armed.live, armed.stamp, armed.detail.split(":")[0]) == ("mixed", "A:shift", "ARMED")
+    seen = await adapter.deployment()
+    assert (seen.live, seen.health, [side.weight_pct for side in seen.colors.values()]) == (
+        "unknown", "critical", [None, None]
+    )  # fmt: skip
+    assert seen.armed == "which side serves is not known, any reload goes to GREEN 100 %"
+    assert adapter.describe_shift(armed, GREEN)[1] == "traffic  BLUE unknown → 0 %   GREEN unknown → 100 %"
     assert [finding.code for finding in await adapter.preflight(armed, GREEN)] == ["switch-armed"]
     assert (await error_of(adapter, before=before)).kind == "conflict"
     after = await adapter.shift(armed, GREEN, stamp="A:shift", fence=2)

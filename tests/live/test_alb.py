@@ -602,6 +602,9 @@ async def test_a_way_back_of_a_set_that_differed_puts_each_rule_back_to_its_own(
     bench.lab.weigh(second, bench.balancer.groups, GREEN)
     mixed = await adapter.observe()
     assert (mixed.weights, mixed.parts) == ({"blue": 50, "green": 50}, {first: BLUE, second: GREEN})
+    shown = await adapter.deployment()
+    assert (shown.live, [side.weight_pct for side in shown.colors.values()]) == ("mixed", [None, None])
+    assert "50 %" not in shown.truth.control.detail + adapter.describe_shift(mixed, GREEN)[1]
     flipped = await adapter.shift(mixed, GREEN, stamp="A:shift")
     assert flipped.weights == GREEN
     assert [asked["RuleArn"] for name, asked in called if name == "modify_rule"] == [first], "only what must change"

@@ -165,6 +165,9 @@ async def test_a_way_back_of_nodes_that_differed_puts_each_back_to_its_own(
     nodes[1].set(blue_1=0, green_1=100)
     mixed = await adapter.observe()
     assert mixed.parts == {nodes[0].node: BLUE, nodes[1].node: GREEN}
+    shown = await adapter.deployment()
+    assert (shown.live, [side.weight_pct for side in shown.colors.values()]) == ("mixed", [None, None])
+    assert "50 %" not in shown.truth.control.detail + adapter.describe_shift(mixed, GREEN)[1]
     flipped = await adapter.shift(mixed, GREEN, stamp="A:shift")
     back = replace(flipped, over=True, back_to=mixed.parts)
     after = await adapter.shift(back, mixed.weights, stamp="A:shift-back")

@@ -145,7 +145,12 @@ async def test_a_file_that_is_written_and_not_read_is_armed_and_is_finished_or_u
     assert armed.detail.startswith("ARMED: ")
     assert "nginx runs BLUE 100 %" in armed.detail
     found = await adapter.deployment()
-    assert (found.live, found.health, found.truth.data.value) == ("mixed", "critical", "blue")
+    assert (found.live, found.health, found.truth.data.value) == ("blue", "critical", "blue")
+    assert {name: side.weight_pct for name, side in found.colors.items()} == {"blue": 100.0, "green": 0.0}
+    assert found.armed == "any reload goes to GREEN 100 %"
+    assert adapter.describe_shift(armed, BLUE)[:2] == [
+        f"control  {server.include}: ARMED → blue", "traffic  BLUE 100 % → 100 %   GREEN 0 % → 0 %",
+    ]  # fmt: skip
     assert found.truth.control.detail == armed.detail
     assert [f.code for f in await adapter.preflight(armed, GREEN) if f.level != "ok"] == ["nginx-armed"]
     finished = await adapter.shift(armed, GREEN, stamp="A:shift")

@@ -426,3 +426,13 @@ def test_an_alert_by_itself_says_which_it_is() -> None:
         [one, alert("DeadLetters", "warning", 1, fingerprint="2", labels={**labels, "partition": "7"})]
     )
     assert alerts.subject(both) == ""
+
+
+@pytest.mark.parametrize("width", [38, 50, 78, 118])
+def test_a_switch_that_is_armed_says_so_at_every_width(width: int) -> None:
+    """What runs is live, and what the file would do is loud beside it: at 80 columns no panel said ARMED."""
+    item = deployment(armed="any reload goes to BLUE 100 %")
+    lines = block(item, width)
+    assert lines[0].split()[:5] == ["✗", "analytics", "live", "GREEN", "2.4.1"]
+    assert (item.health, lines[0].split()[5]) == ("critical", "ARMED")
+    assert "ARMED: any reload goes to BLUE 100 %" in " ".join(line.strip(" ✗") for line in lines)

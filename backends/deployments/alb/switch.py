@@ -106,7 +106,7 @@ class AlbSwitch:
         by_color = dict(zip(self._config.colors, groups, strict=True))
         told = await self._sides.states(control)
         sides = {color: self._side(by_color[color], side, color) for color, side in told.items()}
-        said = "; ".join(filter(None, (self._where(), shares_words(control.weights), control.detail)))
+        said = "; ".join(filter(None, (self._where(), shares_words(control.served), control.detail)))
         truth = Truth(
             control=TruthLayer(value=control.live, detail=said, at=at),
             endpoints=endpoints_of(control.weights, by_color, self._config.min_healthy, control.live),

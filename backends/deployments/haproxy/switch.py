@@ -141,7 +141,7 @@ class HaproxySwitch:
         if not reading.problems:
             for color, seen in self._rates.traffic(reading, time.monotonic()).items():
                 sides[color] = seen.of(sides[color])
-        said = (shares_words(control.weights) if control.weights else "", control.detail)
+        said = (shares_words(control.served) if control.served else "", control.detail)
         # Who has traffic where, and that some clients get no answer.
         known = bool(control.edited) and not control.weights
         truth = Truth(

@@ -112,16 +112,18 @@ class ClusterSwitch(Generic[T]):
             together(*(self._side(found, color) for color in colors)),
             together(*(self._traffic(color) for color in colors)),
         )
+        behind = endpoints.value not in ("unknown", control.live)  # what it reaches lags: who gets what is not known
+        shares = {} if behind else control.served
         states = {
-            color: replace(
-                seen.of(side), weight_pct=float(control.weights[color]) if color in control.weights else None
-            )
+            color: replace(seen.of(side), weight_pct=float(shares[color]) if color in shares else None)
             for color, side, seen in zip(colors, sides, traffic, strict=True)
         }
         truth = Truth(
             control=TruthLayer(value=control.live, detail=self._said(control), at=at), endpoints=endpoints, data=data
         )
         live = live_color(truth)
+        if control.pending and data.value == "unknown":  # what is written is not in force, and no request says more
+            live = "unknown"
         return Deployment(
             ref=f"{self._name}/{self._name}", backend=self._name, service=self._name, live=live, colors=states,
             truth=truth, mark=control.mark,

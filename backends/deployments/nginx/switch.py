@@ -35,7 +35,7 @@ from backends.deployments.file_store import (
 from backends.deployments.nginx.edits import as_written, same_servers
 from backends.deployments.nginx.force import Force
 from backends.deployments.nginx.include import Include, Mode, Running, include_problem, running
-from backends.deployments.sides import UrlSides, moves_words, shares_words
+from backends.deployments.sides import UrlSides, control_words, moves_words, reload_words, shares_words
 from backends.deployments.switch_format import (
     MAX_BYTES,
     StampedForm,
@@ -157,8 +157,8 @@ class NginxSwitch:
         return await self._sides.deployment(self._service, control)
 
     async def observe(self) -> SwitchState:
-        """The file and what nginx runs, now. Where they differ, the weights are the mean of both (`mixed`), so that it
-        is neither of them, and `detail` begins with ARMED. Raises BackendError where either can not be read."""
+        """The file and what nginx runs, now. Where they differ it is `armed`, and `runs` is what nginx runs. Raises
+        BackendError where either can not be read."""
         content = await asyncio.to_thread(read_bounded, self._path, MAX_BYTES)
         if content is None:
             missing = SwitchState(weights={}, revision="", detail=f"{self._path}: no such file")
@@ -206,7 +206,7 @@ class NginxSwitch:
             if found.edited and expected.over:  # it may be the edit: whether it takes ours is asked before a reload
                 return [*edits, Finding(level="warning", code="nginx-config", text=text)]
             return [*edits, Finding(level="block", code="nginx-config", text=text, fix="correct it, then plan anew")]
-        if found.weights and found.detail:
+        if found.weights and found.armed:
             fix = "reload, or restore the file"
             return [*edits, Finding(level="warning", code="nginx-armed", text=first_line(found.detail), fix=fix)]
         proves = f", and {self._config.stamp_url} proves {found.live.upper()}" if found.weights else ""
@@ -244,7 +244,7 @@ class NginxSwitch:
         config = self._config
         to = SwitchState(weights=weights, revision="").live
         return [
-            f"control  {self._path}: {before.live} → {to}",
+            f"control  {self._path}: {control_words(before)} → {to}",
             f"traffic  {moves_words(before, weights, config.colors)}",
             f"validate  {shown_command(config.validate)}",
             f"reload  {shown_command(config.reload)}",
@@ -271,11 +271,12 @@ class NginxSwitch:
         file = self._form.read(content)
         revision = revision_of(file.revision.encode() + repr(runs).encode())
         if not file.weights:
-            said, word = f"nginx runs {shares_words(runs.shares)}", ""
+            said, armed = f"nginx runs {shares_words(runs.shares)}", ""
             if armed_by_hand(file):  # what it says that it runs is a line of the file, which the edit left as it was
-                then = "any reload puts the edit in force, where none has yet"
-                said, word = f"{shares_words(runs.shares)} was written last, {then}", "ARMED: "
-            return replace(file, revision=revision, detail=f"{word}{self._path}: {file.detail}; {said}")
+                armed = "any reload puts the edit in force, where none has yet"
+                said = f"{shares_words(runs.shares)} was written last, {armed}"
+            word = "ARMED: " if armed else ""
+            return replace(file, revision=revision, detail=f"{word}{self._path}: {file.detail}; {said}", armed=armed)
         file = replace(file, odd_mark=file.odd_mark or runs.more)
         says = (file.weights, self._form.generation(content), file.stamp)
         if says == (runs.shares, runs.generation, runs.stamp):
@@ -288,7 +289,10 @@ class NginxSwitch:
         mean = percent({color: file.weights[color] + runs.shares[color] for color in self._config.colors})
         if runs.generation > says[1]:  # an old file was put back: the newer write is the one that runs
             file = replace(file, stamp=runs.stamp, fence=0, journal="", ended=False)
-        return replace(file, weights=mean, wrote={}, revision=revision, detail=words)
+        return replace(
+            file, weights=mean, wrote={}, revision=revision, detail=words, armed=reload_words(file.weights),
+            runs=runs.shares,
+        )  # fmt: skip
 
     def _undo(self, file: SwitchState, runs: Running) -> str:
         """The command after which the file says what nginx runs: the one before where it says that, else made anew;

@@ -188,6 +188,9 @@ async def test_a_route_is_in_force_when_each_parent_has_accepted_this_generation
     found = await adapter.observe()
     assert (says in found.pending, found.weights) == (True, BLUE)
     assert says in (await adapter.endpoints()).detail
+    shown = await adapter.deployment()
+    assert [side.weight_pct for side in shown.colors.values()] == [None, None], "what is not in force is no traffic"
+    assert shown.live in ("blue", "unknown")
     finding = (await blocked(adapter))["route"]
     assert (says in finding.text, finding.overridable) == (True, True), "the way back is warned"
 
