@@ -116,10 +116,14 @@ def _of_open(run: PipelineRun, tasks: Sequence[TaskRun], checks: Sequence[CheckR
 
 
 def _words(run: PipelineRun, tasks: Sequence[TaskRun], log: Sequence[LogEntry]) -> list[str]:
-    """What is said of the failure: by the run, by its tasks, by the last errors of the log."""
+    """What is said of the failure, each once: by the run, by its tasks, by the last errors of the log."""
     failed = [f"{task.task}: {task.error}" for task in tasks if task.state == "failed" and task.error]
     errors = [entry.message for entry in log if entry.health == "critical"][-20:]
-    return list(dict.fromkeys(line for line in [run.error or "", *failed, *reversed(errors)] if line.strip()))
+    said: list[str] = []
+    for line in [run.error or "", *failed, *reversed(errors)]:
+        if line.strip() and not any(line.strip() in other for other in said):
+            said.append(line)
+    return said
 
 
 def _side_by_side(run: PipelineRun, runs: Sequence[PipelineRun]) -> list[str]:

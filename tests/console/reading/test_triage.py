@@ -116,6 +116,17 @@ def test_the_words_of_a_failure_say_its_kind(kind: str, text: str) -> None:
         assert text in found.evidence[0]
 
 
+def test_what_the_run_says_is_not_said_again_by_its_task_and_its_log() -> None:
+    fact = 'SuiteError: column "amount_eur" is not in raw_transactions'
+    task = TaskRun(task="validate", state="failed", error=fact)
+    found = triage(run(error=f"validate: {fact}"), tasks=[task], log=[line(fact), line("another line")])
+    assert found is not None
+    assert found.evidence == (f"validate: {fact}",)
+    found = triage(run(error="validate: exit status 3"), tasks=[task], log=[line(fact)])
+    assert found is not None
+    assert found.evidence == (f"validate: {fact}",)
+
+
 def test_many_that_fail_side_by_side_are_the_platform() -> None:
     others = [run(pipeline=name, minutes_ago=6) for name in ("a", "b")]
     found = triage(run(error="load: exit status 1"), runs=others)
