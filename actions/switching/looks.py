@@ -41,6 +41,7 @@ class Looks:
         self._first = asyncio.Event()
         self.count = 0
         self._amiss, self._amiss_why = 0, ""
+        self._unproven, self._unproven_why = 0, ""
 
     @property
     def failed(self) -> str:
@@ -51,6 +52,13 @@ class Looks:
     def newest(self) -> Sample:
         """The newest look that has ended."""
         return self._taken[-1][0] if self._taken else Sample("unseen", "not looked at yet")
+
+    def unanswered(self, share: float) -> str:
+        """That so many fresh requests got no answer that a side with `share` of them may be the one that hangs: half of
+        its share; empty where it is fewer. A side that hung on its 20 % of users was promoted to all of them."""
+        if not self._unproven or self._unproven < share * self.count / 2:
+            return ""
+        return f"{self._unproven} of {self.count} fresh requests got no answer: {self._unproven_why}"
 
     async def first(self) -> None:
         """Wait for one."""
@@ -92,6 +100,8 @@ class Looks:
         self.count += 1
         if sample.seen not in ("good", "unseen"):
             self._amiss, self._amiss_why = self._amiss + 1, sample.detail
+        if sample.seen == "unproven":
+            self._unproven, self._unproven_why = self._unproven + 1, sample.detail
         self._first.set()
         if self.in_a_row(*self._fatal):
             raise Failed(sample.detail, "health_failed")

@@ -98,7 +98,8 @@ class Watching:
             over = time.monotonic() >= until or work.steering.promoted
             ready = sample.seen == "good" and (smoking is None or smoking.done()) and not work.steering.paused
             by_hand = work.steering.accepted or work.steering.promoted
-            if over and ready and (by_hand or (verdict.word == "pass" and not self._unsmoked)):
+            proven = verdict.word == "pass" and not self._unsmoked and not self._unanswered()
+            if over and ready and (by_hand or proven):
                 await self._succeed(verdict)
                 return
             await self._holding.told(self._missing(verdict, over))
@@ -131,9 +132,14 @@ class Watching:
             words = verdict.detail
         elif self._work.late:
             words = self._unsmoked or "the time of this action is over, and it is not proven yet"
+        elif over:
+            words = self._unanswered()
         if not words or self._work.steering.accepted:
             return None
         return self._holding.missing(words)
+
+    def _unanswered(self) -> str:
+        return self._looks.unanswered(self._weights[self._color] / 100)
 
     async def _tell(self, sample: Sample, verdict: StageVerdict) -> None:
         detail = "; ".join(part for part in (sample.detail, verdict.detail) if part)

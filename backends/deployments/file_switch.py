@@ -281,7 +281,8 @@ class FileSwitch:
         if problem := self._run(self._config.validate):
             self._put_back(path, content, before, mark, f"validate: {problem}")
             mark.write(earlier)
-            raise BackendError("failed", f"validate: {problem}; {_BACK}", fix=_BY_HAND)
+            in_force = not self._config.reload  # nothing has to take it over: users were sent there meanwhile
+            raise BackendError("failed", f"validate: {problem}; {_BACK}", fix=_BY_HAND, taken_back=in_force)
         if problem := self._run(self._config.reload):
             # A file that says one color while the proxy runs the other goes off at the next reload, whoever does it.
             mark.write(between(found, written, old))

@@ -103,6 +103,44 @@ async def test_a_side_whose_own_answers_do_not_come_is_left_within_seconds(
     assert {step.name: step.status for step in ended.steps}[phase] == "failed"
 
 
+@pytest.mark.parametrize("share", [20, 50])
+async def test_a_side_that_hangs_after_it_was_proven_is_not_promoted(
+    tmp_path: Path, service: TwoColors, share: int
+) -> None:
+    """Too few requests went to it in the stage to say that it answers none: it went on to all traffic."""
+    staged: dict[str, Any] = {"stages": {"gradual": [share, 100]}, "stage_time": "6s", "probe_timeout": "300ms"}
+    async with House(tmp_path / "state", service, bake="600s", **staged) as house:
+        flip = await house.gate.submit(await house.gate.plan(GRADUAL), YES)
+        await house.reaches(flip, f"analyse[{share}]")
+        service.router_loses = "green"
+        until = Watch()
+        async for seen in house.gate.watch(str(flip.id)):
+            assert service.weights()["green"] in (0, share)
+            if not seen.open or (seen.hold is not None and "got no answer" in seen.hold.why) or until.seconds() > 30:
+                break
+        assert seen.status == "rolled_back" or (seen.hold is not None and seen.hold.until is not None), seen
+        if seen.open:
+            await house.kill_runner()
+
+
+def test_requests_that_one_of_both_sides_did_not_answer_hold_a_stage_by_its_share() -> None:
+    async def never() -> Sample:
+        raise AssertionError
+
+    for share, lost, of, holds in [
+        (0.2, 2, 16, True),
+        (0.2, 1, 6, True),
+        (0.2, 1, 16, False),
+        (0.2, 0, 9, False),
+        (0.2, 2, 60, False),
+        (1, 8, 16, True),
+    ]:
+        looks = Looks(never, 0.1, frozenset())
+        for n in range(of):
+            looks._take(Sample("unproven" if n < lost else "good", "no answer in 300 ms"), float(n))
+        assert bool(looks.unanswered(share)) == holds, (share, lost, of)
+
+
 def tally(*answers: tuple[str | None, float, bool]) -> Tally:
     """Of answers after a write: the color, when it came, and whether anything was reached."""
     seen = Tally()
