@@ -89,6 +89,8 @@ class Header(Lines):
             ([*brand, *who, *worst, *first], [*short, *clock]),
             ([*brand, *worst, *first], [*short, *clock]),
             ([Cell(" "), *where, *worst, *first], [*short, *clock]),
+            ([Cell(" "), Cell(name, loud), *worst, *first], [*full, *clock]),
+            ([Cell(" "), Cell(name, loud), *worst, *first], [*short, *clock]),
             ([Cell(" "), Cell(name, loud), *worst, *first], short),
             ([Cell(" "), Cell(name, loud), *worst], short),
         ]

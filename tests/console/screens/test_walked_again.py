@@ -33,6 +33,7 @@ from panels.kinds.timeline import ended, events
 from panels.themes import THEMES
 from panels.words import UNICODE
 from tests.console.fakes import NOW, FakeContext, FakeSystem, incident
+from tests.console.fakes import deployment as fakes_deployment
 from tests.console.screen_fakes import (
     FakeSession,
     Holder,
@@ -227,6 +228,11 @@ def test_a_long_title_gives_way_before_who_acts_and_what_may_be_done() -> None:
         line = "".join(cell.text for cell in header.line(0))
     for words in ("data platform of", "PRODUCTION", "as oncall@bastion-1", "critical", "READ-ONLY (! arms)", "UTC"):
         assert words in line
+    with mock.patch.object(Header, "repaint"), mock.patch.object(Header, "size", Size(80, 1)):
+        header.show(place, "critical", [fakes_deployment()], Moment(NOW))
+        line = "".join(cell.text for cell in header.line(0))
+    said = "PRODUCTION ✗ critical live GREEN 2.4.1 READ-ONLY (! arms) 13:02 UTC"
+    assert " ".join(line.split()) == said
 
 
 async def test_a_list_of_tasks_keeps_no_line_in_the_colors_of_the_theme_before(monkeypatch: pytest.MonkeyPatch) -> None:
