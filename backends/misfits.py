@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from backends.settings import decode_hook
+from backends.text import clean
 
 _ONLY_FORWARD = frozenset({
     "smoke", "stages", "stage_time", "bake", "rollback_window", "presets", "metrics", "gates", "preset_labels",
@@ -20,6 +21,8 @@ _TYPES = {
     "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "array": "a list",
     "object": "a table", "null": "nothing", "Duration": 'a duration like "10s"',
 }  # fmt: skip
+NAMING_SIDES = ("deployments", "servers", "target_groups", "subsets", "services")
+"""The tables by which an adapter names its sides, one of them in each entry; without one those of `health` do."""
 _PORTS = frozenset({"deployments"})  # those whose entries have a way back
 
 
@@ -38,7 +41,27 @@ def without_misfits(port: str, data: dict[str, Any], shape: type[Struct]) -> tup
             except msgspec.ValidationError as error:
                 wrong.append(f"{found.encode_name}: {in_words(str(error))}")
                 del fitting[found.encode_name]
+    for color, known in strange_colors(data) if port in _PORTS else ():
+        wrong.append(f"exposition: {strange_words(color, known)}")
+        fitting["exposition"] = {key: url for key, url in fitting["exposition"].items() if key != color}
     return fitting, "; ".join(wrong)
+
+
+def strange_colors(data: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """The keys of `exposition` that are no side of the entry, each with the sides that are. A side that is not counted
+    shows nothing, and keeps nobody from the way back."""
+    named = (data.get(key) for key in (*NAMING_SIDES, "health"))
+    sides = next((list(table) for table in named if isinstance(table, dict) and table), [])
+    counted = data.get("exposition")
+    if not sides or not isinstance(counted, dict):
+        return []
+    return [(color, sides) for color in counted if color not in sides]
+
+
+def strange_words(color: str, known: Sequence[str]) -> str:
+    """Of one of them."""
+    near = get_close_matches(color, known, 1, 0.6)
+    return f'no side "{clean(color, 64)}" (known: {", ".join(known)})' + (f", {near[0]} is meant" if near else "")
 
 
 # Asked for with each fresh request; msgspec evaluates all annotations anew each time.

@@ -17,7 +17,7 @@ from backends.environment import Variable
 from backends.errors import BackendError
 from backends.http import Answer, Http, connection_words
 from backends.json_text import decode_text
-from backends.misfits import without_misfits
+from backends.misfits import NAMING_SIDES, without_misfits
 from backends.models import ColorState, Truth, TruthLayer
 from backends.ports import ProbeTarget
 from backends.redaction import quoted, redact_url, redacted
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import httpx
 
 DEFAULT_COLORS = ("blue", "green")
-_NAMING_SIDES = ("deployments", "servers", "target_groups", "subsets", "services")
 HEALTH_TIMEOUT_S = 3.0
 SLOW_S = 0.5
 PROBE_TIMEOUT_S = 2.0
@@ -110,7 +109,7 @@ def shared_settings(data: dict[str, Any], sides: Sequence[str] = ()) -> Deployme
     BackendError(config)."""
     shared = {key: value for key, value in data.items() if key in _SHARED}
     shared, _ = without_misfits("deployments", shared, DeploymentConfig)
-    sides = sides or next((list(data[key]) for key in _NAMING_SIDES if isinstance(data.get(key), dict)), [])
+    sides = sides or next((list(data[key]) for key in NAMING_SIDES if isinstance(data.get(key), dict)), [])
     try:
         return msgspec.convert({**shared, "sides": sides}, SharedSettings, dec_hook=decode_hook)
     except msgspec.ValidationError as error:

@@ -14,7 +14,7 @@ import msgspec
 from backends.environment import referenced, withhold
 from backends.errors import BackendError
 from backends.literals import USE_REFERENCE, literal_at, literals, secrets_in_command, without_literals
-from backends.misfits import without_misfits
+from backends.misfits import strange_colors, strange_words, without_misfits
 from backends.paths import path_problem
 from backends.redaction import learn
 from backends.registry import adapter_class
@@ -295,6 +295,10 @@ def _load_entry(
             problems += struct_problems(source, fitting, shape, where)
             if fitting != told:  # the plan of a way forward says so too
                 forward += [one for one in struct_problems(source, told, shape, where) if one not in problems]
+            for color, known in strange_colors(told) if port == "deployments" else ():
+                forward.append(
+                    source.problem((*where, "exposition", color), strange_words(color, known), "correct its name")
+                )
     problems = once(problems)
     said = {found.path for found in problems}
     for key, value in data.items():

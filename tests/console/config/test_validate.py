@@ -130,6 +130,15 @@ TOGETHER = [
         'health = { blue = "http://b/h", gren = "http://g/h" }\n',
         ["stages", "gates[0]", "gates[1]", "presets", "health"],
     ),
+    # A side that nobody has, in a table that only the panel reads.
+    (
+        HEAD + HAPROXY + 'exposition = { blue = "http://b/metrics", gren = "http://g/metrics" }\n',
+        ['exposition.gren no side "gren" (known: blue, green), green is meant'],
+    ),
+    (
+        HEAD + SERVICE + 'health = { a = "http://a/h", b = "http://b/h" }\nexposition = { c = "http://c/m" }\n',
+        ['exposition.c no side "c" (known: a, b)'],
+    ),
     # A Struct that finds the first of its troubles.
     (
         HEAD + '[[contexts.c.alerts]]\ntype = "alertmanager"\nurls = ["http://a"]\nidentity = []\ntimeout = "0s"\n'
