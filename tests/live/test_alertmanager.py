@@ -10,6 +10,7 @@ import pytest
 from textual.widgets import Button
 
 from backends.alerts.alertmanager.alerts import Alertmanager
+from backends.errors import BackendError
 from backends.http import Http
 from backends.models import Matcher
 from backends.registry import AdapterContext, build
@@ -274,6 +275,24 @@ def test_a_silence_of_everything_is_refused(cluster: Cluster, teal_alert: Teal) 
     refused = teal_alert.order("silence", "-m", "alertname=~.+", code=3)
     assert "--override matches-all" in refused["error"]["fix"]
     assert cluster.peers[0].silences() == []
+
+
+async def test_a_pattern_that_alertmanager_can_not_read_is_refused_and_not_called_lost(adapter: Alertmanager) -> None:
+    with pytest.raises(BackendError) as caught:
+        await adapter.matching((Matcher(name="alertname", value="[", is_regex=True),))
+    assert (caught.value.kind, caught.value.fix) == ("config", "correct the matchers")
+    assert "error parsing regexp" in caught.value.message
+    assert "no Alertmanager peer answers" not in caught.value.message
+
+
+def test_an_alert_says_what_silences_it(cluster: Cluster, teal_alert: Teal, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster.fire([(CUSTOMERS, {})])
+    code, _ = teal_alert("alert", "silence", "-m", "dataset=customers", "-y", "--reason", "being mended")
+    assert code == 0
+    run_command(teal, ["alert", "show", NAME])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("silence ")]
+    assert "until" in line
+    assert line.endswith("being mended")
 
 
 def test_a_lost_peer_makes_the_document_partial(cluster: Cluster, teal_alert: Teal) -> None:

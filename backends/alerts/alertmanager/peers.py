@@ -129,9 +129,9 @@ async def ask_all(peers: Sequence[Peer], ask: Callable[[Peer], Awaitable[T]]) ->
     errors = [outcome for outcome in outcomes.values() if isinstance(outcome, BackendError)]
     if len(errors) < len(outcomes):
         return outcomes
-    if len(errors) == 1:
-        raise errors[0]
     kinds = {error.kind for error in errors}
+    if len(errors) == 1 or kinds == {"config"}:  # that it is wrong all say, and they do answer
+        raise errors[0]
     words = "; ".join(error.message for error in errors)
     kind = kinds.pop() if len(kinds) == 1 else "unreachable"
     raise BackendError(
