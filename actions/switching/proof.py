@@ -8,6 +8,7 @@ import math
 from msgspec import Struct
 
 from actions.endings import PreconditionFailed
+from actions.switching.counted import Failing
 from actions.switching.looks import Sample
 from actions.switching.probing import Prober
 from actions.switching.silence import silent
@@ -48,6 +49,7 @@ class Proof:
         self._adapter = target.adapter
         self._traffic = traffic
         self._probe = work.seen.counted(target.probe)
+        self._failing = Failing()
 
     async def unhealthy(self, color: str, probes: int, version: str = "") -> str:
         """Why `color` may not get traffic now: every one of `probes` must find it healthy, proven to be itself, and in
@@ -87,13 +89,21 @@ class Proof:
             return Sample("unread", f"{found.message}{refused}")
         if found.weights != weights or not self._traffic.is_ours(found):
             raise self._traffic.conflict(found)
-        if down := _down(color, health, seen) or silent(self._work.seen, color, weights[color]):
+        down = _down(color, health, seen) or silent(self._work.seen, color, weights[color])
+        if down := down or await self._counted(seen, color):
             also = [f"{other.upper()} is not healthy: {others.detail}"] if others.healthy is False else []
             if seen is not None and not seen.reached and not await self._nothing_is_behind():
                 also.append(f"the load balancer can not be reached: {seen.error}")
             return Sample("all down", "; and ".join([down, *also])) if also else Sample("down", down)
         sample = self._answered(weights, color, health, seen)
         return Sample("unseen", found.pending) if sample.seen == "good" and found.pending else sample
+
+    async def _counted(self, seen: ProbeResult | None, color: str) -> str:
+        """That nobody whom `color` takes is served, where a fresh request named no side and the balancer counts."""
+        if seen is None or seen.color is not None or not seen.reached:
+            self._failing.forget()
+            return ""
+        return self._failing.words(color, await self.counts())
 
     async def _observed(self) -> SwitchState | BackendError:
         """The control object, or why it can not be read."""

@@ -1,6 +1,7 @@
 """A side that is down is left at once, and only for what it did itself: not for lag, nor for what else fails."""
 
 import asyncio
+import itertools
 import os
 import subprocess
 from collections.abc import AsyncIterator
@@ -27,7 +28,7 @@ from backends.deployments.common import ProbeResult
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
 from backends.models import TruthLayer
-from backends.ports import SwitchState
+from backends.ports import RequestCounts, SwitchState
 from backends.text import first_line
 from tests.actions.fake_switch import FakeSwitch, FakeTarget
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
@@ -139,6 +140,31 @@ def test_requests_that_one_of_both_sides_did_not_answer_hold_a_stage_by_its_shar
         for n in range(of):
             looks._take(Sample("unproven" if n < lost else "good", "no answer in 300 ms"), float(n))
         assert bool(looks.unanswered(share)) == holds, (share, lost, of)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+async def test_a_side_that_hangs_in_the_bake_is_left_where_the_load_balancer_counts_its_failures(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch, counts: bool
+) -> None:
+    """Its health answers; a request that nobody answers names no side: it kept all traffic, held."""
+    monkeypatch.setitem(house.targets._config, "probe_timeout", "300ms")
+    taken = itertools.count(100)
+
+    async def counted(_: FileSwitch) -> RequestCounts:
+        number = next(taken) if counts else 100
+        return RequestCounts(requests={"blue": 50, "green": number}, failures={"blue": 0, "green": number - 90})
+
+    monkeypatch.setattr(FileSwitch, "request_counts", counted)
+    action = await in_phase(house, service, "bake")
+    service.router_loses = "green"
+    async for seen in house.gate.watch(str(action.id)):
+        if not seen.open or (seen.hold is not None and not counts):  # held until enough is counted
+            break
+    service.router_loses = ""
+    assert (seen.status == "rolled_back", seen.hold is None) == (counts, counts)
+    if counts:
+        assert seen.error is not None
+        assert "that GREEN took failed" in seen.error.message
 
 
 def tally(*answers: tuple[str | None, float, bool]) -> Tally:
