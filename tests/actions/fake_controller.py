@@ -197,7 +197,7 @@ class FakeController:
         layer = TruthLayer(value="stable", at=datetime.now(UTC))
         return Deployment(
             ref="svc/svc", backend="svc", service="svc", live="stable",
-            colors={"stable": ColorState(version=self.stable, healthy=True)},
+            colors={"stable": ColorState(version=self.stable, healthy=True, weight_pct=100)},
             truth=Truth(control=layer, endpoints=layer, data=layer), controller=(await self.observe()).view,
         )  # fmt: skip
 

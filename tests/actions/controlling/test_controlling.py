@@ -11,7 +11,7 @@ from actions.controlling import following, giving
 from actions.journal.errors import JournalError
 from actions.journal.steering import possible_orders
 from actions.judging.stages import StageVerdict
-from actions.models import Action, Refused, Request
+from actions.models import Action, Consent, Refused, Request
 from actions.outcome import exit_code
 from backends.errors import BackendError
 from backends.ports import ControllerState
@@ -346,6 +346,14 @@ async def test_a_metric_gate_that_fails_aborts_it_beside_the_controllers_own_jud
     assert [each for each, _ in desk.controller.ordered] == ["release", "abort"]
     again = await desk.gate.plan(RELEASE)
     assert "rejected" in [finding.code for finding in again.findings if finding.level == "block"]
+    desk.controller.stable = RELEASE.version  # somebody put it out past us
+    seen = await desk.gate.enrich(await desk.controller.deployment())
+    accept = Request(kind="accept", service=RELEASE.service, version=RELEASE.version)
+    assert seen.rejected is not None
+    assert f"teal deploy accept {RELEASE.service} {RELEASE.version} --reason WHY" in seen.rejected
+    done = await desk.gate.submit(await desk.gate.plan(accept), Consent(confirmed=True, reason="it is meant"))
+    assert (done.status, done.to, done.version) == ("succeeded", "stable", RELEASE.version)
+    assert (await desk.gate.enrich(await desk.controller.deployment())).rejected is None
 
 
 async def test_a_freeze_holds_a_release_and_a_promotion_and_no_way_back(desk: Desk) -> None:
