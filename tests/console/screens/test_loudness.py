@@ -6,8 +6,10 @@ import pytest
 from msgspec.structs import replace
 from rich.color import Color
 from rich.style import Style
+from textual.containers import ScrollableContainer
 from textual.filter import Monochrome
 from textual.geometry import Size
+from textual.scroll_view import ScrollView
 
 from actions.models import Request
 from console.screens.plan import PlanScreen
@@ -155,3 +157,20 @@ def test_a_pause_of_a_controller_that_nobody_watches_stands_in_the_strip_and_in_
                 Place(name="production", title="analytics"), "warning", [replace(item, action=action)], Moment(NOW)
             )
             assert (" PAUSED" in text_of(header.line(0))) == there
+
+
+@pytest.mark.parametrize(
+    "keys", [("1", "enter"), ("2", "enter"), ("3", "enter"), ("4", "enter"), ("4", "x"), ("question_mark",), ("colon",),
+             ("s",), ("at",), ("s", "enter")],
+)  # fmt: skip
+async def test_no_scrollbar_is_wider_than_one_column(keys: tuple[str, ...]) -> None:
+    """Those of Textual are two columns, and the loudest thing beside a log."""
+    async with console(incident(), (80, 24)) as (app, _, pilot):
+        await pilot.press(*keys)
+        await pilot.pause(0.3)
+        wide = [
+            widget for widget in app.screen.query("*")
+            if widget.styles.overflow_y != "hidden" and widget.scrollbar_size_vertical > 1
+            and isinstance(widget, ScrollView | ScrollableContainer)
+        ]  # fmt: skip
+        assert wide == []
