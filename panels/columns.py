@@ -27,7 +27,8 @@ Counted = tuple[str, Tone]
 
 GAP = 2
 SPREAD = 16
-_PLACE = re.compile(r"(?<![^\s\"'(=])(?:\w+://[^\s/]+/|(?:/[^\s/:]+){2}/)(?:[^\s/:]+/)*([^\s/:]+)")
+_PLACE = r"(?<![^\s\"'(=])(?:\w+://[^\s/]+/|(?:/[^\s/:]+){2}/)(?:[^\s/:]+/)*([^\s/:]+)"
+"""Compiled where a line is first cut off: the first paint cuts none."""
 _WORDS = re.compile(r"\s*\S+(?: %)?|\s+")
 MEASURED_ROWS = 200
 EXTRA = 5
@@ -94,7 +95,7 @@ class Placed(Struct, Generic[T], frozen=True):
 def brief(text: str, ellipsis: str = "…") -> str:
     """`text` with the last part of each path or URL alone: where a line is cut off, what follows one is why it is
     said."""
-    return _PLACE.sub(rf"{ellipsis}/\1", text)
+    return re.sub(_PLACE, rf"{ellipsis}/\1", text)
 
 
 def brief_line(line: Line, width: int, ellipsis: str = "…") -> Line:

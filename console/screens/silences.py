@@ -17,7 +17,7 @@ from console.screens import readings
 from console.screens.choices import Choice, choices
 from console.screens.how_long import HowLong
 from console.screens.lists import ListScreen
-from console.screens.working import Lost, Work
+from console.screens.working import Work
 from console.silences import silencers, silences_of
 from panels.columns import Cell, Moment
 from panels.kinds.silences import SILENCES, SilenceRow, standing
@@ -26,6 +26,7 @@ from panels.words import clock
 
 if TYPE_CHECKING:
     from console.screens.host import Host
+    from console.screens.working import Lost
 
 READ_S = 10.0
 MOST_TOGETHER = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 from textual.app import App
@@ -14,20 +14,22 @@ from textual.screen import Screen
 from backends.errors import BackendError
 
 if TYPE_CHECKING:
+    from typing import Concatenate, ParamSpec, TypeVar
+
     from textual.worker import Worker
 
     from console.screens.failed import Failed
     from console.screens.host import Host
 
+    Node = Screen[Any] | App[Any]
+    N = TypeVar("N", bound=Node)
+    P = ParamSpec("P")
+    Lost = Callable[[Any, BackendError], object]
+
 READ_AGAIN = "Press r to read again."
 PRESS_AGAIN = "Press the key again."
 IT_MAY_HAVE_BEGUN = "It may have begun: @ shows what is open."
 FAILED = "a part of the console failed"
-
-Node = Screen[Any] | App[Any]
-N = TypeVar("N", bound=Node)
-P = ParamSpec("P")
-Lost = Callable[[Any, BackendError], object]
 
 
 class Work(Struct, frozen=True, kw_only=True):

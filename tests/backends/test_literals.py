@@ -1,7 +1,10 @@
 """What of the words of a command is a secret by its place: never shown, and never said afterwards."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from backends import literals
 from backends.literals import is_secret_header, masked, secret_in_url, secrets_in_command, shown_command
 
 HIDDEN = [
@@ -68,3 +71,17 @@ def test_a_parameter_of_a_url_is_told_by_the_same_names(name: str) -> None:
 def test_other_names_are_none(name: str) -> None:
     assert secret_in_url(f"http://h/health?{name}=S3cretWord") == ""
     assert not is_secret_header(name)
+
+
+PIECES = st.sampled_from([
+    "-", "--", "=", ":", "/", ".", " ", "x", "S3cretWord", "p", "P", "u", "User", "http", "://", "@", "pass", "PASS",
+    "to", "ken", "Key", "\u212aey", "a\u017f\u017f", "auth", "s", "ig", "jw", "t", "mysql", "Bearer", "ba", "sic",
+    "coo", "kıe", "pwd", "cred", "ential", "web", "hook", "'", "?", "&", "%6b", "+",
+])  # fmt: skip
+
+
+@given(st.lists(st.lists(PIECES, min_size=1, max_size=7).map("".join), min_size=1, max_size=4))
+@settings(max_examples=2000, deadline=None)
+def test_a_command_that_is_not_looked_at_closely_hides_nothing(command: list[str]) -> None:
+    if not literals._may_hide(" ".join(command)):
+        assert [literals._masked_text(word) for word in literals.masked_words(command)] == command
