@@ -28,6 +28,7 @@ from textual.widgets import Input
 from backends.errors import BackendError
 from backends.models import Item
 from console.arming import Arming
+from console.leaving import GONE, Leaving
 from console.opening import Opening
 from console.ports.table import dated
 from console.screens import everywhere
@@ -61,7 +62,7 @@ CARE_S = 15.0
 _KEY_WORDS = {"⏎": "Enter", "↑": "Up", "↓": "Down", "←": "Left", "→": "Right", "⇥": "Tab", "⌫": "Backspace"}
 
 
-class TealApp(Opening, inherit_bindings=False):
+class TealApp(Leaving, Opening, inherit_bindings=False):
     """The console of one session. `armed` and `symbols` are for every screen; `say` tells the operator something.
 
     `links`: whether the terminal takes links (OSC 8). `item`: what it opens on.
@@ -244,6 +245,9 @@ class TealApp(Opening, inherit_bindings=False):
         from console.crash import of_defect
 
         error = sys.exc_info()[1] or RuntimeError("unknown")
+        if self.left_with is not None and isinstance(error, GONE):
+            self._return_code = self.left_with
+            return
         told = of_defect(error)
         self.panic(Text(f"teal: {told.message} ({told.fix}). Open actions go on."))
         self._return_code = told.exit_code

@@ -56,6 +56,29 @@ def test_q_quits_and_gives_the_terminal_back(console: Opener) -> None:
     assert terminal.text.strip() == ""
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 0.02, 0.06], ids=["same-read", "right-after", "while-closing"])
+@pytest.mark.parametrize("keys", [":/&?@s#", "1746", "4xtl", "&/1", "xq", "\r\t,", "r[", "size"])
+def test_what_is_typed_while_it_leaves_does_nothing(
+    console: Opener, sandbox: Sandbox, keys: str, pause_s: float
+) -> None:
+    """Its widgets are gone by then. What comes in the same read is handled before anything is taken down."""
+    terminal = console()
+    terminal.shows("live BLUE")
+    terminal.settle()
+    typed = "" if keys == "size" else keys * 2
+    if pause_s:
+        terminal.send("q")
+        time.sleep(pause_s)
+    if not typed:
+        terminal.resize(60, 20)
+        terminal.resize(130, 45)
+    terminal.send(typed if pause_s else f"q{typed}")
+    assert terminal.ends() == 0
+    assert terminal.text.strip() == ""
+    assert terminal.not_restored() == []
+    assert not [path for path in sandbox.state.glob("crash-*.txt") if str(terminal.process.pid) in path.name]
+
+
 def test_mouse_reports_are_off_but_on_demand_and_then_taken_back(console: Opener) -> None:
     quiet, wanted = console(), console("--mouse")
     for terminal in (quiet, wanted):
