@@ -5,13 +5,15 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from actions.entry_now import with_ways
 from actions.guards import Policy
 from actions.ids import now
+from actions.journal.config_entry import FindEntry
 from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import Action
 from actions.orders.freeze_and_reject import freeze_of, window_freeze
-from actions.orphans import judged, orphaned_since, stopped_ways, ways_out, why_orphaned
+from actions.orphans import judged, orphaned_since, stopped_ways, ways_out, why_alone
 from actions.switching.by_mark import back_by_mark
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.left_running import verified_version
@@ -66,7 +68,9 @@ class _Looked:
         return state is not None and bool(state.edited)
 
 
-async def enriched(deployment: Deployment, policy: Policy, journal: Journal, targets: Targets) -> Deployment:
+async def enriched(
+    deployment: Deployment, policy: Policy, journal: Journal, targets: Targets, own: FindEntry
+) -> Deployment:
     """`deployment` with it. Raises BackendError where the journal can not be read."""
     context, service = policy.context, deployment.service
     occupied = await journal.open_action(context, service)
@@ -74,7 +78,9 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
     if alone is not None:  # it may have ended between the look at its row and that at its runner
         occupied = await journal.open_action(context, service)
         alone = orphaned_since(occupied, journal.location) if occupied is not None else None
-    if occupied is not None and alone is None:
+    if occupied is not None and alone is not None:
+        occupied = await with_ways(occupied, journal, own)
+    elif occupied is not None:
         occupied = judged(occupied, journal.location, policy.zone)
     stopped = occupied is not None and occupied.stopped_pid != 0
     change = await newest_change(journal, context, service)
@@ -117,7 +123,7 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         action_by=occupied.actor.login if occupied and occupied.actor else "",
         action_until=over_at(occupied) if occupied and alone is None else None,
         orphaned_since=alone,
-        orphaned_why=why_orphaned(occupied, journal.location) if occupied is not None and alone is not None else "",
+        orphaned_why=why_alone(occupied, journal.location) if occupied is not None and alone is not None else "",
         action_stopped=STOPPED_WORDS if stopped else "",
         action_held=first_line(occupied.hold.why) if occupied and occupied.hold and alone is None else "",
         ways_out=_ways_out(occupied) if occupied is not None and (alone is not None or stopped) else "",

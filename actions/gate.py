@@ -13,10 +13,12 @@ from actions.controlling.steering import to_its_controller
 from actions.described import Described, KeptEntry
 from actions.doing import Blind, Desk, doing_of
 from actions.enrichment import enriched
+from actions.entry_now import with_entry_now, with_ways
 from actions.expected import ControlExpected
 from actions.guards import Policy, must_be_named, refusal
 from actions.ids import new_id
 from actions.journal.audit import NOT_BELIEVED, AuditEntry, AuditRecord, AuditVerdict, Head
+from actions.journal.config_entry import FindEntry
 from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.journal.noted import noted_once, with_room
@@ -55,15 +57,20 @@ class Overtaken(Refused):
 
 
 class Gate:
-    """Plans and submits orders of one context. `launch` starts the runner of an action, outside of this process."""
+    """Plans and submits orders of one context. `launch` starts the runner of an action, outside of this process.
+    `entry_now`: the entries that it will go by; by default those of `targets`."""
 
-    def __init__(self, policy: Policy, journal: Journal, targets: Targets, actor: Actor, launch: Launch) -> None:
+    def __init__(
+        self, policy: Policy, journal: Journal, targets: Targets, actor: Actor, launch: Launch,
+        entry_now: FindEntry | None = None,
+    ) -> None:  # fmt: skip
         self.policy = policy
         self.journal = journal
         self.actor = actor
         self._targets = targets
         self._launch = launch
         self._blind = Blind()
+        self._entry_now = entry_now
 
     # ---- orders
 
@@ -91,7 +98,8 @@ class Gate:
             action = await self.action(request.ref)
             edited = await self._edited(action) if request.order == "abandon" and not action.open else ""
             orphaned = self.orphaned(action)
-            order = plan_order(request, self.policy, action, orphaned=orphaned, edited=edited)
+            asked = replace(action, no_way_on="")  # that is looked at anew below
+            order = plan_order(request, self.policy, asked, orphaned=orphaned, edited=edited)
             order = await to_its_controller(order, action, self.journal, self._targets, orphaned=orphaned)
             if not self.orphaned(action):
                 return order
@@ -106,11 +114,13 @@ class Gate:
             made = await held_back(made, self.policy, self.journal)
         if kind.back:
             return made
+        if self._entry_now is not None:
+            made = await with_entry_now(made, self._entry_now)
         return await noted_once(with_room(made, self.journal.location), self.policy.notes, self.journal)
 
     async def own(self, row: KeptEntry) -> Described:
-        """`FindEntry`, from the targets of this gate."""
-        return await described(self._targets, row)
+        """`FindEntry`: what a runner that begins now goes by."""
+        return await (self._entry_now(row) if self._entry_now is not None else described(self._targets, row))
 
     async def submit(
         self,
@@ -186,7 +196,11 @@ class Gate:
         if judged.orphaned_since is None or action.id is None:
             return judged
         again = await self.journal.action(self.policy.context, action.id)
-        return self._judged(next((found for found in again if found.id == action.id), action))
+        found = next((found for found in again if found.id == action.id), action)
+        return self._judged(await self._with_ways(found))
+
+    async def _with_ways(self, action: Action) -> Action:
+        return await with_ways(action, self.journal, self.own) if self.orphaned(action) else action
 
     async def watch(self, action_id: str) -> AsyncIterator[Action]:
         """The action each time that it changes, until it has ended or nobody runs it any more. Raises Refused (5)."""
@@ -214,7 +228,7 @@ class Gate:
 
     async def enrich(self, deployment: Deployment) -> Deployment:
         """`deployment` with what only the journal knows: the open action, the last switch, the way back."""
-        return await enriched(deployment, self.policy, self.journal, self._targets)
+        return await enriched(deployment, self.policy, self.journal, self._targets, self.own)
 
     async def audit_records(self, *, since: datetime | None = None) -> list[AuditRecord]:
         """The chain, oldest first."""
@@ -284,7 +298,7 @@ class Gate:
             entry = entry_of("takeover", plan, self.actor, "abandoned", action=occupied.id)
             await self.journal.close_orphan(occupied.id, Changes(status="abandoned", error=error), audit=[entry])
             return
-        raise Refused(6, self._held(occupied), findings=plan.findings)
+        raise Refused(6, await self._held(occupied), findings=plan.findings)
 
     def _guard(self, plan: Plan, consent: Consent) -> None:
         error = refusal(self.policy, plan, consent)
@@ -317,7 +331,7 @@ class Gate:
             wait_s = WAY_BACK_WAITS_S if kind_of(plan.kind).back else None
             action = await self.journal.begin(draft, audit=audit, wait_s=wait_s)
         except Occupied as held:
-            raise Overtaken(6, self._held(held.action), findings=plan.findings) from None
+            raise Overtaken(6, await self._held(held.action), findings=plan.findings) from None
         except JournalError as error:
             if not kind_of(plan.kind).back:
                 raise
@@ -420,6 +434,7 @@ class Gate:
     def _judged(self, action: Action) -> Action:
         return judged(action, self.journal.location, self.policy.zone)
 
-    def _held(self, occupied: Action) -> ActionError:
+    async def _held(self, occupied: Action) -> ActionError:
+        occupied = await self._with_ways(occupied)
         words, fix = held_by(occupied, self.journal.location, self.policy.zone, "watch")
         return ActionError(kind="held", message=words, fix=fix)

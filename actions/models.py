@@ -254,7 +254,8 @@ class Action(Struct, frozen=True, kw_only=True):
     """An action as everybody sees it (`teal/v1/action`). `hold` is set while evidence is missing; `gates` are those of
     the newest stage. `orphaned_since`: the last sign of its runner, where it is open and nobody runs it. `stopped_pid`:
     its runner, where that is a process of this host that is stopped; else 0. `about`: as of its plan.
-    `paused`: by whom it stands, where a person ordered that."""
+    `paused`: by whom it stands, where a person ordered that. `no_way_on`: why nobody could go on with it forward, where
+    nobody runs it."""
 
     id: str | None
     kind: ActionKind
@@ -286,6 +287,7 @@ class Action(Struct, frozen=True, kw_only=True):
     stopped_pid: int = 0
     about: str = ""
     paused: Pause | None = None
+    no_way_on: str = ""
 
     @property
     def named(self) -> str:

@@ -81,13 +81,18 @@ def held_by(action: Action, location: JournalLocation, zone: tzinfo, word: str) 
     since = orphaned_since(action, location)
     if since is None:
         return words, ", or ".join([command(f"action {word}", action.id or ""), *_way_back(action)])
-    return f"{words}; {since_words(since, zone, why_orphaned(action, location))}", ways_out(action)
+    return f"{words}; {since_words(since, zone, why_alone(action, location))}", ways_out(action)
 
 
 def orphan_words(action: Action, zone: tzinfo) -> str:
     """The same of an action that was `judged`, with why."""
     told = next((finding.text for finding in action.findings if finding.code == CODE), "")
     return told or (since_words(action.orphaned_since, zone) if action.orphaned_since is not None else "")
+
+
+def why_alone(action: Action, location: JournalLocation) -> str:
+    """The same, and why nobody could go on with it."""
+    return "; ".join(filter(None, (why_orphaned(action, location), action.no_way_on)))
 
 
 def why_orphaned(action: Action, location: JournalLocation) -> str:
@@ -113,7 +118,7 @@ def judged(action: Action, location: JournalLocation, zone: tzinfo) -> Action:
         return replace(action, stopped_pid=pid, findings=(stopped, *action.findings))
     if since is None:
         return action
-    words = since_words(since, zone, why_orphaned(action, location))
+    words = since_words(since, zone, why_alone(action, location))
     finding = Finding(level="warning", code=CODE, text=words, fix=ways_out(action))
     return replace(action, orphaned_since=since, findings=(finding, *action.findings))
 

@@ -314,6 +314,7 @@ class Orders:
             from actions.journal.journal import Journal
             from actions.journal.location import JournalLocation, journal_location
             from console.config.journal_place import journal_of
+            from console.entry_now import EntryNow
 
             config, lost = self._context.config, None
             try:
@@ -339,7 +340,8 @@ class Orders:
                 wrap = self._fate.wrap if self._fate else ()
                 await launch_detached(action_id, location, self._context.path, self._context.name, wrap, digest)
 
-            self._gate = Gate(policy, Journal(location, lost=lost), self.targets, self.actor, launch)
+            entry_now = EntryNow(self._context, lambda: self.targets)
+            self._gate = Gate(policy, Journal(location, lost=lost), self.targets, self.actor, launch, entry_now)
             await self._add_late(self._gate.journal)
         return self._gate
 

@@ -91,6 +91,8 @@ def _why_not(word: OrderWord, action: Action, orphaned: bool) -> str:
         return f"it has ended: {action.status}"
     if word == "abandon" and orphaned:
         return ""  # whatever its row says of it, and somebody may have edited that
+    if action.no_way_on and word in ("resume", "promote", "accept", "takeover"):
+        return action.no_way_on
     if not kind_of(action.kind).forward:
         return _of_another_kind(word, action, orphaned)
     if word in ("rollback", "abort"):

@@ -51,7 +51,7 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
     must_be_a_version(request.version)
     adapter, settings = target.adapter, target.settings
     state = await as_the_journal_knows(await adapter.observe(), journal, policy.context, request.service)
-    findings = await in_the_way(policy, journal, request.service, state)
+    findings = await in_the_way(policy, journal, target, state)
     if state.live not in settings.colors:
         findings.append(_no_idle_side(state))
         return make_plan(request, policy, target, Move(state=state, to=""), findings)
@@ -97,7 +97,7 @@ async def plan_retire(request: Request, policy: Policy, journal: Journal, target
     """The side that has no traffic taken down to nothing, once nobody will want to go back to it."""
     adapter, settings = target.adapter, target.settings
     state = await as_the_journal_knows(await adapter.observe(), journal, policy.context, request.service)
-    findings = await in_the_way(policy, journal, request.service, state)
+    findings = await in_the_way(policy, journal, target, state)
     if state.live not in settings.colors:
         findings.append(_no_idle_side(state))
         return make_plan(request, policy, target, Move(state=state, to=""), findings)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from actions.described import Described
 from actions.endings import shares
+from actions.entry_now import always, with_ways
 from actions.expected import SwitchExpected
 from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import Policy, context_findings, with_overrides
@@ -89,7 +90,7 @@ async def plan_flip(request: Request, policy: Policy, journal: Journal, target: 
     findings: list[Finding] = []
     if policy.protected and not request.to:
         findings.append(block("to", "a protected context wants the color named", f"--to {to.upper() or 'COLOR'}"))
-    findings += await in_the_way(policy, journal, request.service, state)
+    findings += await in_the_way(policy, journal, target, state)
     stages, unsplit = shares_of(request, target, state)
     move = Move(state=state, to=to, already=bool(to) and state.weights == full(settings, to), stages=stages)
     if state.live == "mixed" and not (state.runs and request.to):  # what is ARMED the preflight says
@@ -104,11 +105,13 @@ async def plan_flip(request: Request, policy: Policy, journal: Journal, target: 
     return make_plan(request, policy, target, move, findings)
 
 
-async def in_the_way(policy: Policy, journal: Journal, service: str, state: SwitchState) -> list[Finding]:
+async def in_the_way(policy: Policy, journal: Journal, target: SwitchTarget, state: SwitchState) -> list[Finding]:
     """What of the past forbids anything new: an open action, a rollback that failed, another journal at work; and that
     somebody moved the traffic outside, which only is told."""
+    service = target.entry.name
     occupied = await journal.open_action(policy.context, service)
     if occupied is not None:
+        occupied = await with_ways(occupied, journal, always(target.entry))
         return [block("open-action", *held_by(occupied, journal.location, policy.zone, "watch"))]
     change = await newest_change(journal, policy.context, service, forward=True)
     if change is not None and change.status == "rollback_failed":

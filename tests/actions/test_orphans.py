@@ -86,7 +86,7 @@ async def test_who_plans_and_who_orders_beside_a_live_action_hear_of_the_same_wa
         plan = await house.gate.plan(ANALYTICS_FLIP)
         (told,) = [finding for finding in plan.findings if finding.code == "open-action"]
         assert told.fix == f"teal action watch {begun.id}, or teal deploy rollback analytics"
-        assert house.gate._held(begun).fix == told.fix
+        assert (await house.gate._held(begun)).fix == told.fix
         assert (await house.order(ANALYTICS_ROLLBACK)).id == begun.id
         await house.ended(begun)
 

@@ -3,14 +3,16 @@ became of the entry since."""
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actions.models import Action, Refused, Request
+from actions.targets import described
 from backends.errors import BackendError
-from tests.actions.house import ANALYTICS_ROLLBACK, YES, House
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House, OneService
 from tests.actions.journals import execute, rechain, without_digest
 from tests.two_colors import TwoColors
 
@@ -83,6 +85,14 @@ async def test_an_entry_that_was_edited_goes_only_back_and_runs_no_command(
     assert service.weights() == GREEN
     mark = tmp_path / "ran"
     edit(house, deploy=["touch", str(mark)], smoke=["touch", str(mark)])
+    seen, ways = await house.gate.action(str(left.id)), "teal deploy rollback analytics"
+    why = "its entry in the config is not the one that it was agreed to with"
+    assert (seen.findings[0].fix, why in seen.findings[0].text) == (ways, True), "what is refused is not advised"
+    adapter = (await house.targets.switch("analytics")).adapter
+    shown = await house.gate.enrich(await adapter.deployment())
+    assert (shown.ways_out, why in shown.orphaned_why) == (ways, True)
+    held = [each for each in (await house.gate.plan(RELEASE)).findings if each.code == "open-action"]
+    assert [each.fix for each in held] == [ways]
     for word in ("resume", "takeover"):
         with pytest.raises(Refused) as refused:
             await order(house, left, word)
@@ -130,3 +140,21 @@ async def test_a_row_that_names_another_entry_runs_nothing(
     with pytest.raises(Refused):
         await order(house, left, "resume")
     assert service.weights() == GREEN
+
+
+async def test_nothing_is_begun_that_its_runner_would_refuse(house: House, service: TwoColors) -> None:
+    """A console that was opened before the edit left an action in planning, and advised a resume that was refused."""
+    now = OneService(service, house.http, bake="31s")
+    house.gate._entry_now = partial(described, now)
+    plan = await house.gate.plan(ANALYTICS_FLIP)
+    told = [finding for finding in plan.findings if finding.level == "block"]
+    assert [(each.code, "was edited since" in each.text) for each in told] == [("entry-edited", True)]
+    with pytest.raises(Refused) as refused:
+        await house.gate.submit(plan, YES)
+    assert (refused.value.exit_code, await house.gate.actions()) == (3, [])
+    house.gate._entry_now = partial(described, house.targets)
+    flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+    await house.reaches(flip, "bake")
+    house.gate._entry_now = partial(described, now)
+    assert (await house.order(ANALYTICS_ROLLBACK)).open is False
+    assert ((await house.ended(flip)).status, service.weights()) == ("rolled_back", BLUE)
