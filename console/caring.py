@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from backends.errors import BackendError
 from backends.models import Deployment
 from console.config.load import Context
+from console.crash import Defects
 from panels.kinds.deployments import controller_words, unwatched
 
 if TYPE_CHECKING:
@@ -25,9 +26,13 @@ class Caring:
     It cares from its first look on: who only reads tells nobody."""
 
     def __init__(
-        self, context: Context, opened: Callable[[], Awaitable[Gate]], targets: Callable[[], ConfigTargets]
+        self,
+        context: Context,
+        opened: Callable[[], Awaitable[Gate]],
+        targets: Callable[[], ConfigTargets],
+        defects: Defects,
     ) -> None:
-        self._context = context
+        self._context, self._defects = context, defects
         self._opened = opened
         self._targets = targets
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,4 +90,4 @@ class Caring:
             )  # fmt: skip
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.add(asyncio.create_task(work, name="care"))
+        self._tasks.add(asyncio.create_task(self._defects.kept(work), name="care"))

@@ -18,6 +18,7 @@ from backends.models import Deployment, Finding, Freeze
 from backends.room import Room, room_at
 from console.caring import Caring
 from console.config.load import Context
+from console.crash import Defects
 from console.patience import LATE_S, waited_for
 from console.ports.deployments import DEPLOYMENTS
 from console.reading.adapters import Adapters
@@ -48,14 +49,14 @@ class Orders:
     """What a console may order and read of orders. Reading creates no journal, and loads no database library for one
     that is not there."""
 
-    def __init__(self, context: Context, adapters: Adapters) -> None:
+    def __init__(self, context: Context, adapters: Adapters, defects: Defects | None = None) -> None:
         self._context = context
         self._adapters = adapters
         self._gate: Gate | None = None
         self._in_process: InProcess | None = None
         self._fate: LogoutFate | None = None
         self._console_id: str | None = None
-        self._caring = Caring(context, self._opened, lambda: self.targets)
+        self._caring = Caring(context, self._opened, lambda: self.targets, defects or Defects())
         self.unjournalled: set[str] = set()
         self.patience_s = PATIENCE_S
         self.unasked = "it is not asked from a read-only context" if adapters.read_only else ""

@@ -104,7 +104,8 @@ class Session:
         self._selection = selection
         self._config = selection.context.config
         self.adapters = Adapters(selection.context)
-        self.orders = Orders(selection.context, self.adapters)
+        self.store = Store()
+        self.orders = Orders(selection.context, self.adapters, self.store.defects)
         self.context = ContextInfo(
             name=selection.context.name,
             title=clean(self._config.title, TITLE_CHARS) or selection.context.name,
@@ -125,7 +126,6 @@ class Session:
         self.until = until
         self.due = Due()
         self._read_logs = read_logs
-        self.store = Store()
         panels = tuple(name for name, _ in readings()) if panels is None else panels
         self.memory = Remembering(
             self.store, selection.context.entries, self._episode_file,

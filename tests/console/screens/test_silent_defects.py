@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ import console.screens
 from actions.models import Request
 from backends.errors import BackendError
 from console.app import TealApp
+from console.caring import Caring
+from console.crash import Defects
 from console.ports.store import Snapshot, SourceKey, Store
 from console.screens.action import ActionScreen
 from console.screens.alert_detail import AlertDetail
@@ -191,6 +194,12 @@ async def test_a_defect_is_said_where_it_happened_and_leaves_a_crash_file(
         assert app.is_running
 
 
+GUARDED = ("Work(", "kept(", "self._defects.kept(", "feed.run(", "reading", "self.session.submit(")
+"""Of these nothing is lost: a feed tells of its defects itself, `reading` is kept, and an order is awaited."""
+AWAITED = ("console/orders.py", "console/runners.py")
+"""What these begin they await themselves."""
+
+
 def test_no_worker_begins_in_another_way() -> None:
     """What is started by Textual itself is silent or ends the console, and what asyncio starts is silent."""
     wrong = []
@@ -205,9 +214,9 @@ def test_no_worker_begins_in_another_way() -> None:
                     wrong.append(f"{name}:{node.lineno} {node.attr}")
                 case ast.keyword(arg="exit_on_error"):
                     wrong.append(f"{name}:{node.lineno} exit_on_error")
-                case ast.Call(func=ast.Attribute(attr="create_task"), args=[ast.Call(func=begun), *_]):
-                    if not ast.unparse(begun).startswith(("Work(", "kept", "feed.run")):
-                        wrong.append(f"{name}:{node.lineno} create_task({ast.unparse(begun)})")
+                case ast.Call(func=ast.Attribute(attr="create_task" | "ensure_future"), args=[begun, *_]):
+                    if name not in AWAITED and not ast.unparse(begun).startswith(GUARDED):
+                        wrong.append(f"{name}:{node.lineno} begins {ast.unparse(begun)}")
     assert not wrong, "begin it with console.screens.working: " + "; ".join(wrong)
     assert len(EVERY) > 20
 
@@ -285,3 +294,20 @@ async def test_what_fails_behind_the_screens_is_said_on_the_overview(state: Path
         await until(pilot, lambda: "A part of the console failed: IndexError" in text_of(app), "it is said")
         await pilot.press("r")
         await until(pilot, lambda: "A part of the console" not in text_of(app), "r forgets it")
+
+
+async def test_what_is_told_beside_all_else_is_not_silent_either(state: Path) -> None:
+    told: list[str] = []
+    defects = Defects()
+    defects.tell = told.append
+    config = SimpleNamespace(read_only=False)
+    context: Any = SimpleNamespace(config=config, entries={"notify": ["one"]})
+
+    async def opened() -> Any:
+        raise KeyError(SECRET)
+
+    caring = Caring(context, opened, lambda: 1 / 0, defects)  # type: ignore[arg-type]
+    caring.begin()
+    await caring.aclose(hangs=False)
+    assert [words.partition(";")[0] for words in told] == ["A part of the console failed: KeyError: this is a defect"]
+    assert len(list(state.glob("crash-*.txt"))) == 1
