@@ -110,7 +110,7 @@ class Gate:
         )
         kind = kind_of(request.kind)
         made = await doing_of(request.kind).plan(request, desk)
-        if kind.held_back:
+        if kind.held_back or kind.moves:
             made = await held_back(made, self.policy, self.journal)
         if kind.back:
             return made

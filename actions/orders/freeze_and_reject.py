@@ -23,6 +23,7 @@ from actions.models import Action, ActionError, Finding, Plan, PlanSummary, Refu
 from actions.switching.rejections import Candidate, against_live, rejected_by_hand, rejection_of, rejections
 from actions.targets import mover
 from backends.command_line import command
+from backends.errors import BackendError
 from backends.models import Freeze
 from backends.settings import Duration
 from backends.text import clean
@@ -157,10 +158,21 @@ async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
         fix = command("deploy unfreeze", plan.service)
         found.append(Finding(level="block", code="freeze", text=text, fix=fix, overridable=True))
     if kind_of(plan.kind).moves:
-        rejected = await rejection_of(journal, policy.context, plan.service, _candidate(plan), policy.zone)
+        try:
+            rejected = await rejection_of(journal, policy.context, plan.service, _candidate(plan), policy.zone)
+        except BackendError:  # what can not be read of the past is in no rollback's way
+            if kind_of(plan.kind).forward:
+                raise
+            rejected = None
         if rejected is not None:
-            found.append(rejected if kind_of(plan.kind).forward else replace(rejected, level="warning"))
+            found.append(rejected if kind_of(plan.kind).forward else _only_told(rejected))
     return replace(plan, findings=with_overrides((*plan.findings, *found), plan.request.overrides)) if found else plan
+
+
+def _only_told(rejected: Finding) -> Finding:
+    return replace(
+        rejected, level="warning", text=f"{rejected.text}; it goes back there all the same", fix="", overridable=False
+    )
 
 
 def _candidate(plan: Plan) -> Candidate:

@@ -200,3 +200,15 @@ async def test_a_side_that_failed_in_the_bake_is_not_flipped_to_again(tmp_path: 
         await house.order(ANALYTICS_ROLLBACK)
         (service.directory / "green.version").write_text("2.4.2")
         assert not any(f.code == "rejected" for f in (await house.gate.plan(ANALYTICS_FLIP)).findings)
+
+
+async def test_a_rollback_to_what_was_rejected_says_so_before_it_goes(house: House, service: TwoColors) -> None:
+    """The gate never asked: it was told afterwards, as critical."""
+    await house.order(ANALYTICS_FLIP)
+    await house.order(Request(kind="reject", service="analytics", version="2.4.0"), Consent(confirmed=True, reason="r"))
+    plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+    (told,) = [finding for finding in plan.findings if finding.code == "rejected"]
+    assert told.text.startswith("2.4.0 was rejected by ")
+    assert (told.level, told.overridable) == ("warning", False)
+    assert (await house.order(ANALYTICS_ROLLBACK)).status == "succeeded"
+    assert service.weights() == {"blue": 100, "green": 0}
