@@ -59,7 +59,7 @@ RULES: list[dict[str, str]] = [
         "severity": "warning",
         "query": "SELECT stream, partition, records AS value FROM dead_letters WHERE records > 0",
         "for": "0s",
-        "summary": "records that could not be delivered: {value}",
+        "summary": "{value} records could not be delivered",
         "group": "streams",
     },
     {
