@@ -6,7 +6,7 @@ restore begins with the decision to go back and ends with the old side verified.
 Definitions: https://dora.dev/guides/dora-metrics-four-keys/. Goals: what the mission of this console sets.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
 
@@ -33,13 +33,11 @@ class Dora(Struct, frozen=True, kw_only=True):
     time_to_restore_s: float | None
 
 
-def dora(actions: Iterable[Action], *, since: datetime, until: datetime) -> list[Dora]:
-    """One row for each service that was changed from `since` to `until`, by name, then one for all of them. `actions`
-    may reach beyond: what was undone later is a failure of the time in which it went live."""
-    found = sorted(
-        (action for action in actions if action.changed and action.started_at is not None),
-        key=lambda action: action.started_at or since,
-    )
+def dora(actions: Sequence[Action], *, since: datetime, until: datetime) -> list[Dora]:
+    """One row for each service that was changed from `since` to `until`, by name, then one for all of them. `actions`,
+    in the order of the journal, the newest first, may reach beyond: what was undone later is a failure of the time in
+    which it went live."""
+    found = [action for action in reversed(actions) if action.changed and action.started_at is not None]
     failures = _failures(found)
     within = [action for action in found if _moved_forward(action) and _ended_within(action, since, until)]
     services = sorted({action.service for action in within})

@@ -34,6 +34,11 @@ class Expected(Struct, frozen=True, kw_only=True):
         return ""
 
     @property
+    def comes_after(self) -> tuple[str, ...]:
+        """The actions that it saw the outcome of."""
+        return ()
+
+    @property
     def without_journal(self) -> str | UnsetType:
         """Why no journal can be used for it."""
         return UNSET
@@ -64,6 +69,11 @@ class SwitchExpected(Expected, frozen=True, kw_only=True):
     def before(self) -> dict[str, Any]:
         """The control object."""
         return {"weights": self.weights, "revision": self.revision}
+
+    @property
+    def comes_after(self) -> tuple[str, ...]:
+        """What it takes back, and what wrote the switch last."""
+        return self.undoes, self.stamp.partition(":")[0]
 
 
 class ControlExpected(SwitchExpected, frozen=True, kw_only=True):

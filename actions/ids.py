@@ -1,4 +1,4 @@
-"""Names and digests: sortable ids, canonical JSON, hashes over it."""
+"""Names and digests: ids, canonical JSON, hashes over it."""
 
 import hashlib
 import os
@@ -13,7 +13,8 @@ _TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 def new_id() -> str:
-    """A ULID: 48 bits of milliseconds, 80 random bits, 26 characters that sort by time."""
+    """A ULID: 48 bits of milliseconds, 80 random bits, 26 characters. It says when by the
+    clock of its host, which may be wrong: what came before what only the journal says."""
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
     return "".join(_CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
 

@@ -41,10 +41,19 @@ def orphaned_since(action: Action, location: JournalLocation) -> datetime | None
         return None
     owner = action.owner
     if owner is None:
-        return action.started_at if now() - action.started_at > _may_start_for(action, location) else None
+        return _known_since(action) if _apart(action.started_at) > _may_start_for(action, location) else None
     if owner.lease_over or (owner.host == host_name() and owner.lock != "" and not is_held(Path(owner.lock))):
-        return min(now(), max([action.started_at, *_signs(action)]))
+        return _known_since(action)
     return None
+
+
+def _known_since(action: Action) -> datetime | None:
+    return min(now(), max([at for at in (action.started_at, *_signs(action)) if at is not None], default=now()))
+
+
+def _apart(at: datetime) -> timedelta:
+    """From now: what lies ahead by more than it takes was begun before a clock was set back."""
+    return abs(now() - at)
 
 
 def is_frozen(action: Action) -> bool:
@@ -169,7 +178,8 @@ def _is_news(action: Action) -> bool:
     told = action.status in _TOLD_BY_ITS_RUNNER or (action.error is not None and action.error.kind == "parked")
     if action.orphaned_since is None or told:
         return False
-    return action.owner is not None or now() - action.orphaned_since > timedelta(seconds=TOLD_AFTER_S)
+    began = action.started_at or action.orphaned_since
+    return action.owner is not None or _apart(began) > timedelta(seconds=TOLD_AFTER_S)
 
 
 def _is_orphan(action: Action, location: JournalLocation) -> bool:

@@ -3,18 +3,18 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from actions.beside import Guard, unless
+from actions.deadlines import ending_in, left_s
 from actions.endings import OutOfTime
 from actions.ids import now, time_of, time_text
 from actions.journal.audit import AuditEntry, AuditKind
 from actions.journal.journal import Journal
-from actions.journal.lease import Hold, LeaseLost
+from actions.journal.lease import Hold, LeaseLost, steady_clock
 from actions.journal.rows import Changes, Command, Event, StoredEvent, hold_of, steps_of
 from actions.journal.steering import STOPPING, Steering, begun_back
 from actions.kinds import kind_of
@@ -72,6 +72,8 @@ class Work:
         self._stopped = stopped
         self._shown: tuple[ActionStatus, ActionError | None] | None = None
         self._way: ActionStatus = "rolling_back" if begun_back(history) else "running"
+        # A clock that is set from here on makes the action's own deadline no other one.
+        self._made_s = steady_clock() - max(0.0, (now() - plan.made_at).total_seconds())
         self._renewing = asyncio.create_task(self._renew(), name="lease")
 
     async def stop(self, *, ended: bool) -> None:
@@ -96,7 +98,7 @@ class Work:
         timeout = self.plan.request.timeout_s
         if timeout is None:
             return at_most
-        return max(0.0, min(at_most, timeout - (now() - self.plan.made_at).total_seconds()))
+        return max(0.0, min(at_most, timeout - (steady_clock() - self._made_s)))
 
     @property
     def late(self) -> bool:
@@ -116,16 +118,15 @@ class Work:
     async def begin(self, step: str, detail: str = "", *, lasts_s: float | None = None) -> float:
         """The step runs; it is the phase of the action. Returns the seconds that are left of `lasts_s`: the end of a
         step that an earlier runner began stays where it was."""
-        until = None if lasts_s is None else now() + timedelta(seconds=lasts_s)
-        if until is not None and (begun := self._unfinished(step)) is not None:
-            until = time_of(begun.data.get("until")) or until
-        data = {} if until is None else {"until": time_text(until)}
+        data = {} if lasts_s is None else ending_in(lasts_s)
+        if data and (begun := self._unfinished(step)) is not None:
+            data = {"lasts_s": lasts_s, **begun.data} if "until" in begun.data else data
         event = Event(step=step, kind="begun", status="running", detail=detail, data=data)
         if self.happened("begun", step) is None:
             self.steering.next_stage()  # what was ordered meanwhile was meant for the step before
         self.seen.phase = step
         await self._write(event, changes=Changes(phase=step))
-        return 0.0 if until is None else max(0.0, (until - now()).total_seconds())
+        return left_s(data) or 0.0
 
     async def progress(
         self, step: str, detail: str, times: Times | None = None, data: dict[str, Any] | None = None
@@ -224,9 +225,10 @@ class Work:
         return self._unfinished(step) is not None
 
     def last_seen(self, step: str) -> float:
-        """Seconds since anything was told of the step."""
+        """Seconds since anything was told of the step; infinite where nothing was, or a clock was set back since."""
         at = next((time_of(line.at) for line in reversed(self.history) if line.event.step == step), None)
-        return float("inf") if at is None else (now() - at).total_seconds()
+        ago_s = -1.0 if at is None else (now() - at).total_seconds()
+        return ago_s if ago_s >= 0 else float("inf")
 
     async def set(
         self,
@@ -252,7 +254,7 @@ class Work:
 
     async def held(self, why: str, seconds: float | None) -> None:
         """Evidence is missing: nothing moves, for at most `seconds` (None: until somebody decides)."""
-        data = {} if seconds is None else {"until": time_text(now() + timedelta(seconds=seconds))}
+        data = {} if seconds is None else ending_in(seconds)
         await self._write(Event(step="", kind="held", detail=why, data=data))
 
     async def leave(self) -> None:
@@ -278,10 +280,11 @@ class Work:
 
     def hold_left_s(self) -> float | None:
         """Seconds that are left of the hold; infinite where it has no end, None where there is no hold."""
-        hold = hold_of(self.history)
-        if hold is None:
+        told = next((line.event for line in reversed(self.history) if line.event.kind in ("held", "released")), None)
+        if told is None or told.kind == "released":
             return None
-        return float("inf") if hold.until is None else max(0.0, (hold.until - now()).total_seconds())
+        found = left_s(told.data)
+        return float("inf") if found is None else found
 
     def hold_why(self) -> str:
         """Why the hold was begun; empty where there is none."""

@@ -13,8 +13,9 @@ import msgspec
 from msgspec.structs import replace
 
 from actions.beside import uninterrupted
+from actions.deadlines import left_of
 from actions.endings import ANSWERED, InDoubt, NotWritten, PreconditionFailed
-from actions.ids import now, time_of
+from actions.ids import time_of
 from actions.journal.rows import Changes
 from actions.kinds import kind_of
 from actions.switching.commands import Commands
@@ -80,7 +81,7 @@ class Orders:
         data = line.event.data
         before = msgspec.convert(data["before"]["state"], ControllerState)
         order = msgspec.convert(data["requested"]["order"], Order)
-        late_s = max(0.0, self._adapter.order_settles_s - (now() - time_of(line.at)).total_seconds())
+        late_s = left_of(self._adapter.order_settles_s, time_of(line.at))
         lost = BackendError("internal", "the runner that ordered it died")
         try:
             found = await self._settled(lost, order, before, data["requested"]["stamp"], late_s)

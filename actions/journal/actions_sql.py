@@ -1,11 +1,14 @@
 """Actions as a transaction finds them: rows, what was told of them, and keys. Loads SQLAlchemy."""
 
+import contextlib
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, RowMapping, Select, desc, select
+from sqlalchemy import Connection, RowMapping, Select, desc, func, select
 
+from actions.ids import now, time_of, time_text
 from actions.journal import tables
 from actions.journal.engines import database_now
 from actions.journal.errors import NO_SENSE
@@ -60,7 +63,33 @@ def of_kinds(context: str, service: str, kinds: Sequence[str]) -> Select[Any]:
     """The actions of these kinds on a service, newest first."""
     table = tables.actions
     query = select(table).where(table.c.context == context, table.c.service == service, table.c.kind.in_(kinds))
-    return query.order_by(desc(table.c.created_at), desc(table.c.id))
+    return newest_first(query)
+
+
+def newest_first(query: Select[Any]) -> Select[Any]:
+    """In the order in which the journal recorded them, whatever the clocks of their hosts said."""
+    return query.order_by(desc(tables.actions.c.created_at), desc(tables.actions.c.id))
+
+
+def next_place(connection: Connection, context: str) -> str:
+    """That of an action that is begun now: the time, or what comes next where the newest has a later one."""
+    newest = select(func.max(tables.actions.c.created_at)).where(tables.actions.c.context == context)
+    return later(time_text(now()), connection.execute(newest).scalar())
+
+
+def later(at: str, before: str | None) -> str:
+    """`at`, or where that is not after `before`, what is next after it."""
+    with contextlib.suppress(ValueError, OverflowError):  # of an edited row: nobody is kept from an order by it
+        if before is not None and at <= before:
+            return time_text(time_of(before) + timedelta(microseconds=1))
+    return at
+
+
+def is_later(connection: Connection, action_id: str, than: str) -> bool:
+    """Whether one action was recorded after another; False where either is none of this journal."""
+    table = tables.actions
+    query = newest_first(select(table.c.id).where(table.c.id.in_((action_id, than))))
+    return action_id != than and connection.execute(query).scalars().all() == [action_id, than]
 
 
 def whole(connection: Connection, row: RowMapping) -> Action:

@@ -60,7 +60,7 @@ def must_be_agreed(connection: Connection, rows: Sequence[RowMapping], digest: s
     plan is not that of `digest`."""
     if not rows:
         return
-    records = _records(connection, {row["id"] for row in rows}, min(row["created_at"] for row in rows))
+    records = _records(connection, {row["id"] for row in rows}, min(row["started_at"] or "" for row in rows))
     for row in rows:
         if problem := _problem(row, records.get(row["id"]), digest):
             raise _edited(row, problem)

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, desc, insert, select, update
 
 from actions.ids import now, time_text
 from actions.journal.audit import AuditEntry, Link, link, not_text, record
 from actions.journal.tables import audit, audit_head
 from backends.json_text import decode_text
+
+LOOKED_BACK = 500
 
 
 class _Dated(msgspec.Struct):
@@ -43,9 +45,31 @@ def append_once(connection: Connection, entry: AuditEntry, since: datetime) -> b
 
 def links(connection: Connection, since: datetime | None = None) -> Iterator[Link]:
     """The chain, oldest first; `since`: only its newest part, a record's time being in its text."""
-    first = first_seq(connection, time_text(since)) if since is not None else 0
+    first = _first_shown(connection, time_text(since)) if since is not None else 0
     for row in connection.execute(select(audit).where(audit.c.seq >= first).order_by(audit.c.seq)):
         yield Link(row.seq, as_text(row.prev_hash), as_text(row.hash), as_text(row.text))
+
+
+def links_of(connection: Connection, action_id: str) -> Iterator[Link]:
+    """What the chain says of an action, oldest first, whenever that was."""
+    mine = select(audit).where(audit.c.text.like(f'%"action":"{action_id}"%')).order_by(audit.c.seq)
+    for row in connection.execute(mine):
+        found = Link(row.seq, as_text(row.prev_hash), as_text(row.hash), as_text(row.text))
+        if record(found).action == action_id:
+            yield found
+
+
+def _first_shown(connection: Connection, since: str) -> int:
+    """As `first_seq`; records that a clock which was set back has cut off from the others are not left out."""
+    first = first_seq(connection, since)
+    while first > 1:
+        before = select(audit.c.seq, audit.c.text).where(audit.c.seq < first).order_by(desc(audit.c.seq))
+        found = connection.execute(before.limit(LOOKED_BACK)).all()
+        cut_off = [row.seq for row in found if _at_of(as_text(row.text)) >= since]
+        if not cut_off:
+            return first
+        first = min(cut_off)
+    return first
 
 
 def as_text(stored: object) -> str:
@@ -54,7 +78,8 @@ def as_text(stored: object) -> str:
 
 
 def first_seq(connection: Connection, since: str) -> int:
-    """The place of the first record at or after `since`, by halving: a year of records costs some twenty reads."""
+    """The place of the first record at or after `since`, by halving: a year of records costs some twenty reads. Where
+    a clock was set, it may be that of a later one."""
     low, high = 1, head_of(connection)[0] + 1
     while low < high:
         middle = (low + high) // 2

@@ -6,7 +6,7 @@ minutes. From when to when it was open is kept for a month.
 
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, desc, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, desc, insert, not_, or_, select, update
 
 from actions.ids import canonical, time_of, time_text
 from actions.journal.engines import database_now
@@ -26,7 +26,7 @@ def seen(connection: Connection, console_id: str, context: str, actor: Actor, pi
     if connection.execute(mine).rowcount == 0:
         values = {"id": console_id, "context": context, "actor": canonical(actor), "pid": pid, "armed": armed}
         connection.execute(insert(consoles).values(opened_at=at, seen_at=at, **values))
-    _close(connection, consoles.c.seen_at < _forgotten(connection))
+    _close(connection, _is_forgotten(connection))
 
 
 def gone(connection: Connection, console_id: str) -> None:
@@ -60,7 +60,7 @@ def watched(connection: Connection, context: str) -> list[Watch]:
 
 def who_is_on(connection: Connection, context: str) -> list[OpenConsole]:
     """The consoles of a context, the longest open first."""
-    query = select(consoles).where(consoles.c.context == context, consoles.c.seen_at >= _forgotten(connection))
+    query = select(consoles).where(consoles.c.context == context, not_(_is_forgotten(connection)))
     return [
         OpenConsole(
             actor=decode_text(row.actor, Actor), pid=row.pid, armed=bool(row.armed),
@@ -78,5 +78,7 @@ def _close(connection: Connection, which: ColumnElement[bool]) -> None:
     connection.execute(delete(watches).where(watches.c.closed_at < month_ago))
 
 
-def _forgotten(connection: Connection) -> str:
-    return time_text(database_now(connection) - timedelta(seconds=FORGOTTEN_S))
+def _is_forgotten(connection: Connection) -> ColumnElement[bool]:
+    """Also what was seen long after now: the clock was set back since, and who is there has said so again."""
+    at, away = database_now(connection), timedelta(seconds=FORGOTTEN_S)
+    return or_(consoles.c.seen_at < time_text(at - away), consoles.c.seen_at > time_text(at + away))

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, desc, or_, select
 
 from actions.journal import tables
+from actions.journal.actions_sql import newest_first
 from actions.journal.command_events import ENDED, STARTED
 from actions.journal.rows import StoredEvent, stored_event
 from actions.kinds import moving
@@ -33,4 +34,4 @@ def verified(connection: Connection, context: str, service: str) -> dict[str, An
 def _newest(context: str, service: str, *which: ColumnElement[bool]) -> ScalarSelect[str]:
     table = tables.actions
     query = select(table.c.id).where(table.c.context == context, table.c.service == service, *which)
-    return query.order_by(desc(table.c.created_at), desc(table.c.id)).limit(LOOKED_THROUGH).scalar_subquery()
+    return newest_first(query).limit(LOOKED_THROUGH).scalar_subquery()

@@ -173,6 +173,11 @@ class Journal:
         """The context of the action of that very id; empty where it is none of this journal."""
         return await self._look("", lambda sql: sql.context_of(action_id))
 
+    async def is_later(self, action_id: str, than: str) -> bool:
+        """Whether one action was recorded after another; False where either is none of this journal. Ids do not say
+        it, nor do times: a clock may have been set since."""
+        return await self._look(False, lambda sql: sql.is_later(action_id, than))
+
     async def by_key(self, context: str, key: str) -> tuple[Action, str] | None:
         """The action of an idempotency key, and the hash of its request."""
         return await self._look(None, lambda sql: sql.by_key(context, key))

@@ -1,16 +1,19 @@
 """The statements that add what was done without the journal. Loads SQLAlchemy."""
 
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from actions.ids import canonical, time_text
+from actions.journal.actions_sql import later
 from actions.journal.audit import AuditEntry, record
-from actions.journal.audit_sql import append, links
+from actions.journal.audit_sql import append, links_of
 from actions.journal.rows import Event, Late, draft_row, event_row
 from actions.journal.tables import actions, events, keyed_orders
 from actions.models import ActionError
+from backends.times import parse_time
 
 
 def add_late(connection: Connection, late: Late) -> bool:
@@ -43,9 +46,21 @@ def add_late(connection: Connection, late: Late) -> bool:
 
 
 def _unknown_to(connection: Connection, late: Late) -> tuple[AuditEntry, ...]:
-    known = (record(each) for each in links(connection) if record(each).action == late.draft.id)
-    newest = max((time_text(one.done_at) for one in known if one.done_at is not None), default="")
-    return tuple(entry for entry in late.entries if entry.happened_at > newest)
+    known = {_which(record(each), record(each).done_at) for each in links_of(connection, late.draft.id)}
+    return tuple(entry for entry in late.entries if _which(entry, parse_time(entry.happened_at)) not in known)
+
+
+def _which(told: AuditEntry, at: datetime | None) -> tuple[object, ...]:
+    """What no two records of an action share."""
+    return at, told.kind, told.step, told.attempt, told.fence, told.result, told.detail
+
+
+def _place(connection: Connection, late: Late) -> str:
+    """Where it belongs among the actions of its context: when it was done, and after the one whose mark it found on the
+    switch, whatever the clocks said."""
+    plan = late.draft.plan
+    before = select(func.max(actions.c.created_at)).where(actions.c.id.in_(plan.expected.comes_after))
+    return later(late.at, connection.execute(before.where(actions.c.context == plan.context)).scalar())
 
 
 def _effect(entry: AuditEntry) -> Event | None:
@@ -63,7 +78,8 @@ def _row(connection: Connection, late: Late) -> dict[str, Any]:
     draft, ended = late.draft, late.ended
     key = {"context": draft.plan.context, "idempotency_key": draft.idempotency_key}
     used = (connection.execute(select(table.c.context).filter_by(**key)).first() for table in (actions, keyed_orders))
-    row = {**draft_row(draft, late.at), "plan": late.plan, "phase": "", "ended_at": late.at}
+    row = draft_row(draft, late.at, place=_place(connection, late))
+    row.update(plan=late.plan, phase="", ended_at=late.at)
     if any(found is not None for found in used):
         row["idempotency_key"] = draft.id
     if ended is None:

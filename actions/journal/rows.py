@@ -164,8 +164,8 @@ def digest_of_plan(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def draft_row(draft: Draft, at: str) -> dict[str, Any]:
-    """The row of a new action; one whose status is an end has ended."""
+def draft_row(draft: Draft, at: str, *, place: str) -> dict[str, Any]:
+    """The row of a new action that began `at`; one whose status is an end has ended. `place`: among the others."""
     plan, ended = draft.plan, draft.status != "planned"
     return {
         "id": draft.id, "context": plan.context, "kind": plan.kind, "service": plan.service, "status": draft.status,
@@ -174,7 +174,7 @@ def draft_row(draft: Draft, at: str) -> dict[str, Any]:
         "plan": kept_plan(plan),
         "request_hash": draft.request_hash, "reason": draft.reason, "actor": canonical(draft.actor),
         "undo": plan.summary.undo, "idempotency_key": draft.idempotency_key,
-        "created_at": at, "started_at": at, "ended_at": at if ended else None,
+        "created_at": place, "started_at": at, "ended_at": at if ended else None,
     }  # fmt: skip
 
 

@@ -8,17 +8,20 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import and_, desc, insert, or_, select, update
+from sqlalchemy import and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from actions.ids import canonical, now, time_of, time_text
+from actions.ids import canonical, now, time_text
 from actions.journal import consoles, episodes_sql, events_sql, orders_sql, tables
 from actions.journal.actions_sql import (
     events_of,
+    is_later,
     keyed,
     known_row,
     looked_at,
     must_be_unused,
+    newest_first,
+    next_place,
     of_kinds,
     open_row,
     row_of,
@@ -27,7 +30,7 @@ from actions.journal.actions_sql import (
 )
 from actions.journal.agreed_sql import believed, must_be_agreed, not_believed, with_digest
 from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head, export_line, record, verify
-from actions.journal.audit_sql import append, append_once, head_of, links
+from actions.journal.audit_sql import append, append_once, head_of, links, links_of
 from actions.journal.episodes import Book, Episode
 from actions.journal.late_sql import add_late
 from actions.journal.lease import Hold
@@ -82,8 +85,7 @@ class SqlJournal:
     def audit_lines_of(self, action_id: str) -> list[str]:
         """What the chain says of an action, as `audit_lines`."""
         with self._database.reading() as connection:
-            begun = time_of(known_row(connection, action_id)["created_at"])
-            return [export_line(found) for found in links(connection, begun) if record(found).action == action_id]
+            return [export_line(found) for found in links_of(connection, action_id)]
 
     def check_whole(self) -> None:
         """Raises BackendError(malformed) for a damaged SQLite file."""
@@ -104,9 +106,10 @@ class SqlJournal:
         with self._database.writing(wait_s) as connection:
             must_be_unused(connection, Key(plan.context, draft.idempotency_key, draft.request_hash))
             at = time_text(now())
+            row = draft_row(draft, at, place=next_place(connection, plan.context))
             try:
                 with connection.begin_nested():
-                    connection.execute(insert(tables.actions).values(draft_row(draft, at)))
+                    connection.execute(insert(tables.actions).values(row))
             except IntegrityError:
                 occupied = open_row(connection, plan.context, plan.service)
                 if occupied is None:
@@ -116,10 +119,10 @@ class SqlJournal:
                 event = Event(step=step, kind="planned", status="pending")
                 connection.execute(insert(tables.events).values(event_row(draft.id, 0, at, event)))
             append(connection, with_digest(draft, audit))
-            row = row_of(connection, id=draft.id)
-            assert row is not None
-            must_be_agreed(connection, [row])  # a trigger writes, too
-            return whole(connection, row)
+            written = row_of(connection, id=draft.id)
+            assert written is not None
+            must_be_agreed(connection, [written])  # a trigger writes, too
+            return whole(connection, written)
 
     def write(
         self,
@@ -203,7 +206,7 @@ class SqlJournal:
     def actions(self, context: str, open_only: bool, limit: int) -> list[Action]:
         """Newest first."""
         table = tables.actions
-        query = select(table).where(table.c.context == context).order_by(desc(table.c.created_at), desc(table.c.id))
+        query = newest_first(select(table).where(table.c.context == context))
         if open_only:
             query = query.where(table.c.ended_at.is_(None))
         with self._database.reading() as connection:
@@ -246,6 +249,11 @@ class SqlJournal:
         with self._database.reading() as connection:
             row = row_of(connection, id=action_id)
             return "" if row is None else str(row["context"])
+
+    def is_later(self, action_id: str, than: str) -> bool:
+        """Whether one action was recorded after another; False where either is none of this journal."""
+        with self._database.reading() as connection:
+            return is_later(connection, action_id, than)
 
     def by_key(self, context: str, key: str) -> tuple[Action, str] | None:
         """The action of an idempotency key, and the hash of its request."""

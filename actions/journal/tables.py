@@ -1,11 +1,13 @@
 """The tables of the journal. Only `actions.journal.sql` and the migrations' test import this: it loads SQLAlchemy.
 
-Times are UTC texts of fixed form, so that they sort and compare in every database; nested things are JSON texts.
+Times are UTC texts of fixed form, so that they sort and compare in every database; nested things are JSON texts. The
+`created_at` of an action is its place among those of its context, and no time where a clock was set: each that is begun
+comes after all that the journal has (`actions.journal.actions_sql.next_place`).
 """
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 OLDEST_SERVED = "0004"
 """The oldest schema that the statements are right for as it is: it is not changed while an action is open."""
 

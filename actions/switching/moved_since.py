@@ -62,7 +62,7 @@ async def is_meant(journal: Journal, context: str, service: str, change: Change,
     """Whether a flip to `live`, which has the traffic already, said after `change` that it is meant so."""
     for newest, _ in await journal.planned(context, service, forward(), limit=1):
         meant = newest.status == "succeeded" and not newest.changed and newest.to == live
-        return meant and (newest.id or "") > change.action
+        return meant and await journal.is_later(newest.id or "", change.action)
     return False
 
 

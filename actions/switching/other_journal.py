@@ -56,8 +56,12 @@ async def newest_is_theirs(journal: Journal, context: str, state: SwitchState, c
         return False
     if (change is not None and change.action == action) or await journal.context_of(action) == context:
         return False
-    is_since = state.wrote not in ({}, state.weights) and change is not None and change.left == state.weights
-    return not is_since  # a write that may leave no mark
+    return change is None or not was_left(state, change)
+
+
+def was_left(state: SwitchState, change: Change) -> bool:
+    """Whether the traffic is as `change` left it, and not as the write did whose mark is there: it has left none."""
+    return state.wrote not in ({}, state.weights) and change.left == state.weights
 
 
 def by_hand_since(state: SwitchState) -> str:

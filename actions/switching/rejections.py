@@ -58,15 +58,13 @@ async def against_live(
     found = await _found(journal, [pair for pair in looked if pair[0].kind != ACCEPT], candidate, zone)
     if found is None:
         return None
-    since = [action for action, _ in looked if (action.id or "") > (found[0].id or "")]
-    moved = (action for action in since if kind_of(action.kind).traffic and action.changed)
-    left = next((action.id or "" for action in moved if action.status != "aborted"), "")
-    accepted = (
-        action.kind == ACCEPT and (action.to, action.version) == (candidate.color, candidate.version)
-        and (action.id or "") > left
-        for action in since
-    )  # fmt: skip
-    return None if any(accepted) else found[1]
+    for action, _ in looked:
+        moved = kind_of(action.kind).traffic and action.changed and action.status != "aborted"
+        if action.id == found[0].id or moved:
+            break
+        if action.kind == ACCEPT and (action.to, action.version) == (candidate.color, candidate.version):
+            return None
+    return found[1]
 
 
 async def rejections(journal: Journal, context: str, service: str) -> list[Action]:

@@ -5,10 +5,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from actions.deadlines import left_of
 from actions.expected import SwitchExpected
 from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import Policy
-from actions.ids import now
 from actions.journal.journal import Journal
 from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.changes import newest_change
@@ -139,7 +139,7 @@ async def window_findings(policy: Policy, journal: Journal, service: str, target
     change = await newest_change(journal, policy.context, service)
     if change is None or change.at is None or (change.back and not change.failed):
         return []
-    left_s = float(target.settings.rollback_window) - (now() - change.at).total_seconds()
+    left_s = left_of(float(target.settings.rollback_window), change.at)
     if left_s <= 0:
         return []
     text = f"the rollback window is open for another {Duration(max(1, round(left_s)))}: a rollback would be slow"

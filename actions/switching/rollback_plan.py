@@ -20,7 +20,7 @@ from actions.orphans import is_frozen, orphaned_since
 from actions.switching.by_mark import back_by_mark, named_back
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.leaving import leaving
-from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, other_journal
+from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, other_journal, was_left
 from actions.switching.recorded import must_make_sense
 from actions.switching.stamps import read_stamp
 from actions.switching.switch_plan import (
@@ -188,9 +188,13 @@ async def _must_know_the_mark(journal: Journal, context: str, state: SwitchState
     row was edited or taken away, or the file is an older copy."""
     stamp = read_stamp(state.stamp)
     action = stamp.action
-    if not moves(stamp.step) or (change is not None and action <= change.action):
+    if not moves(stamp.step) or (change is not None and action == change.action):
         return
     of_context = await journal.context_of(action)
+    if change is not None and not of_context and was_left(state, change):
+        return  # a write that may leave no mark
+    if change is not None and await journal.is_later(change.action, action):
+        return
     if of_context not in ("", context):  # it is told of there
         return
     if of_context or (state.journal and state.journal == await journal.identity()):

@@ -14,9 +14,10 @@ import msgspec
 from msgspec.structs import replace
 
 from actions.beside import uninterrupted
+from actions.deadlines import left_of
 from actions.endings import ANSWERED, Conflict, InDoubt, NotWritten, PartialWrite, PreconditionFailed, shares
 from actions.expected import SwitchExpected
-from actions.ids import now, time_of
+from actions.ids import time_of
 from actions.journal.rows import Changes, StoredEvent
 from actions.judging.stages import is_shift, moves
 from actions.kinds import kind_of
@@ -93,7 +94,7 @@ class Traffic:
             data = line.event.data
             lost = BackendError("internal", "the runner that wrote it died")
             sent_at = time_of(line.at)
-            late_s = max(0.0, self._adapter.write_settles_s - (now() - sent_at).total_seconds())
+            late_s = left_of(self._adapter.write_settles_s, sent_at)
             requested = data["requested"]
             try:
                 found = await self._settled(

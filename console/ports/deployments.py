@@ -75,7 +75,7 @@ def _against(findings: list[Finding]) -> Iterator[Finding]:
 def _just_moved(item: Deployment) -> bool:
     """Whether who else owns the switch (Argo CD with self-heal, a cron job) may be about to put it back."""
     last = item.last_switch
-    return last is not None and (moment.utc_now() - last.at).total_seconds() < JUST_MOVED_S
+    return last is not None and abs((moment.utc_now() - last.at).total_seconds()) < JUST_MOVED_S
 
 
 def _unjudged(item: Deployment) -> str:

@@ -30,14 +30,18 @@ LOOKBACK_S = 300  # of Prometheus: how old a sample may be to count
 FINE_STEPS = 40  # looks within one step, at most
 MOST_ALERTS = 500
 _CHECKED: dict[str, Health] = {"warning": "warning", "critical": "critical", "unknown": "unknown"}
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _ABOUT = ("service", "pipeline", "dag_id", "dataset", "instance")
 
 
-def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> list[TimelineEvent]:
-    """Each action where it ended; as long as it is open where it began, or since when it needs somebody."""
+def of_actions(
+    actions: Iterable[Action], since: datetime, until: datetime, *, now: datetime = _NEVER
+) -> list[TimelineEvent]:
+    """Each action where it ended; as long as it is open where it began, or since when it needs somebody. What is
+    recorded has happened by `now`: where the clock of its host was ahead it is not hidden until then."""
     found = []
     for action in actions:
-        at = action.ended_at or _stands_since(action) or action.started_at
+        at = _by(now, action.ended_at or _stands_since(action) or action.started_at)
         if at is None or not since <= at <= until:
             continue
         who = f" by {action.actor.login}" if action.actor else ""
@@ -67,6 +71,10 @@ def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> l
     return found
 
 
+def _by(now: datetime, at: datetime | None) -> datetime | None:
+    return None if at is None else min(at, now)
+
+
 def _stands_since(action: Action) -> datetime | None:
     """Since when one that is open does not go on by itself: what it is now was not so when it began."""
     if action.stopped_pid:
@@ -82,14 +90,19 @@ def _mends(action: Action) -> str:
 
 
 def of_moves(
-    actions: Iterable[Action], records: Iterable[AuditRecord], since: datetime, until: datetime
+    actions: Iterable[Action],
+    records: Iterable[AuditRecord],
+    since: datetime,
+    until: datetime,
+    *,
+    now: datetime = _NEVER,
 ) -> list[TimelineEvent]:
     """Each time that an action moved traffic forward, which is long before it ends; and where it found that somebody
     else had changed the switch."""
     titles = {action.id: title(action) for action in actions}
     found = []
     for record in records:
-        at, in_conflict = record.done_at, record.kind == "verdict" and record.result == "conflict"
+        at, in_conflict = _by(now, record.done_at), record.kind == "verdict" and record.result == "conflict"
         words = record.detail if in_conflict else _moved(record)
         if words and at is not None and since <= at <= until:
             told = titles.get(record.action) or f"{record.order} {record.target}"
@@ -109,12 +122,14 @@ def _moved(record: AuditRecord) -> str:
     return f"traffic moved: {', '.join(f'{color.upper()} {share} %' for color, share in shares.items())}"
 
 
-def of_notes(records: Iterable[AuditRecord], since: datetime, until: datetime) -> list[TimelineEvent]:
+def of_notes(
+    records: Iterable[AuditRecord], since: datetime, until: datetime, *, now: datetime = _NEVER
+) -> list[TimelineEvent]:
     """What people wrote down, and changes of state that `teal check --record` kept."""
     records, found = list(records), []
     changed = _next_of_its_check(records)
     for record in records:
-        if record.kind == "note" and (at := record.done_at) is not None and since <= at <= until:
+        if record.kind == "note" and (at := _by(now, record.done_at)) is not None and since <= at <= until:
             who = f"{record.actor.login}: " if record.actor and not record.target else ""
             health: Health = _CHECKED.get(record.result, "ok") if record.target else "ok"
             about = f"{record.target.partition(':')[2]} {record.result}: " if record.target else ""

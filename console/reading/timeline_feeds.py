@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from actions.journal.episodes import KEPT
 from backends.models import Item
 from backends.registry import remembers
+from console import moment
 from console.ports.alerts import ALERTS
 from console.ports.deployments import DEPLOYMENTS
 from console.ports.entry import Entry
@@ -88,14 +89,15 @@ class TimelineSources:
     async def _journal(self, window: Window) -> tuple[Item, ...]:
         from console.reading import history
 
+        now = moment.utc_now()
         since, until = window()
         actions = await self._reader.actions(limit=ACTION_LIMIT)
         records = await self._reader.records_here(since=since)
         watched = await self._reader.watched()
         return (
-            *history.of_actions(actions, _reach(since, until), until),
-            *history.of_moves(actions, records, since, until),
-            *history.of_notes(records, since, until),
+            *history.of_actions(actions, _reach(since, until), until, now=now),
+            *history.of_moves(actions, records, since, until, now=now),
+            *history.of_notes(records, since, until, now=now),
             *history.of_watches(watched, since, until, _reach(since, until)),
         )
 

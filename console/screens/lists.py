@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -329,7 +330,7 @@ ACTIONS: Kind[Action] = Kind(
     ),
     key=lambda action: action.id or action.plan_hash,
     health=standing,
-    sort_key=lambda action: (not action.open, -(action.started_at.timestamp() if action.started_at else 0.0)),
+    sort_key=lambda action: not action.open,  # then as the journal has them, which the screen knows
     text=lambda action: f"{title(action)} {action.service} {action.status} {action.reason} {action.id}",
     fields=lambda action: {"state": action.status, "service": action.service, "kind": action.kind},
     empty="No actions yet: x on a run or a service shows what can be done",
@@ -346,9 +347,11 @@ class ActionsScreen(ListScreen):
 
     def __init__(self, app: Host) -> None:
         self._known: list[Action] = []
+        self._places: dict[str | None, int] = {}
         self._on: list[OpenConsole] = []
         self._unknown = ""
-        super().__init__("Actions", ACTIONS, lambda: self._known, opened=lambda action: app.open_action(action.id))
+        kind = replace(ACTIONS, sort_key=lambda action: (not action.open, -self._places.get(action.id, 0)))
+        super().__init__("Actions", kind, lambda: self._known, opened=lambda action: app.open_action(action.id))
         self.box.empty = "Reading the journal: nothing is known of it yet"
 
     def on_mount(self) -> None:
@@ -367,6 +370,8 @@ class ActionsScreen(ListScreen):
     async def _fetch(self) -> None:
         try:
             self._known = await self.app.session.actions()
+            for action in reversed(self._known):  # their times do not say which is newer: a clock may have been set
+                self._places.setdefault(action.id, len(self._places))
             self._on = await self.app.session.orders.who_is_on()
         except BackendError as error:
             self._lost(error)

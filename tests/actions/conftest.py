@@ -1,10 +1,14 @@
 """A service of two colors, a house over it, and a journal on each database that it can be in."""
 
+import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from actions import ids
 from actions.ids import new_id
 from actions.journal.journal import Journal
 from actions.journal.location import JournalLocation, journal_location
@@ -45,3 +49,25 @@ async def journal(location: JournalLocation) -> AsyncIterator[Journal]:
     journal = Journal(location)
     yield journal
     await journal.aclose()
+
+
+class Clock:
+    """What the host takes for the time: `ahead` of what it is."""
+
+    ahead = timedelta()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that a test sets, forward and back; the one since boot goes on as it does."""
+    clock = Clock()
+
+    def set_now(tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) + clock.ahead
+
+    def time_ns() -> int:
+        return time.time_ns() + round(clock.ahead.total_seconds() * 1e9)
+
+    monkeypatch.setattr(ids, "datetime", SimpleNamespace(now=set_now, strptime=datetime.strptime))
+    monkeypatch.setattr(ids, "time", SimpleNamespace(time_ns=time_ns))
+    return clock

@@ -31,7 +31,7 @@ def back(hours: float) -> tuple[Step, ...]:
 
 
 def rows(*actions: Action) -> dict[str, Dora]:
-    return {row.service: row for row in dora(actions, since=ZERO, until=ZERO + WEEK)}
+    return {row.service: row for row in dora(actions[::-1], since=ZERO, until=ZERO + WEEK)}
 
 
 def test_nothing_is_nothing_and_no_zero() -> None:

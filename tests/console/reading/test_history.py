@@ -266,3 +266,12 @@ def test_t0_is_the_first_trouble_after_the_last_moment_at_which_all_was_well() -
     )
     assert t0(*of_notes([down, up], SINCE, NOW), bad_data)[0].startswith("load #3 bad data")
     assert t0(*of_notes([down], SINCE, NOW), bad_data) == ["db critical: "], "nobody recorded that it is well"
+
+
+def test_what_a_clock_ahead_recorded_is_told_now_and_not_when_that_time_comes() -> None:
+    ahead = action(ended=-10)
+    note = AuditRecord(seq=1, at=ago(-10).isoformat(), kind="note", actor=Actor(login="alice"), detail="look")
+    told = [*of_actions([ahead], SINCE, NOW, now=NOW), *of_notes([note], SINCE, NOW, now=NOW)]
+    assert [event.at for event in told] == [NOW, NOW]
+    before = NOW - timedelta(minutes=30)
+    assert of_actions([ahead], SINCE, before, now=NOW) == []

@@ -54,6 +54,22 @@ async def test_a5_the_list_of_actions_says_that_it_reads_until_it_has(monkeypatc
         await until(pilot, lambda: "No actions yet" in text(app), "that there are none is said once it is known")
 
 
+async def test_actions_are_listed_as_the_journal_recorded_them(monkeypatch: Any) -> None:
+    """A clock was ahead of what it is now."""
+    session = FakeSession()
+    ahead = an_action(id="A1", status="succeeded", started_at=NOW + timedelta(minutes=10), reason="the older")
+    recorded = [an_action(id="A2", status="succeeded", started_at=NOW, reason="the newer"), ahead]
+
+    async def actions(*, open_only: bool = False, limit: int = 50) -> list[Action]:
+        return [] if open_only else recorded
+
+    monkeypatch.setattr(session, "actions", actions)
+    async with console(session) as (app, _, pilot):
+        await pilot.press("at")
+        await until(pilot, lambda: "the older" in text(app), "both are listed")
+        assert text(app).index("the newer") < text(app).index("the older")
+
+
 async def test_a5_a_journal_that_can_not_be_read_has_not_no_actions(monkeypatch: Any) -> None:
     session = FakeSession()
 
