@@ -91,7 +91,8 @@ def _judged(panel: Panel, reading: Reading[Any, Any], snapshots: list[Snapshot])
     lost = [_lost(snapshot).message for snapshot in snapshots if snapshot.error or snapshot.fetched_at is None]
     lost += [part.message for snapshot in snapshots for part in snapshot.missing]
     lost += (unjudged := [words for item in items if (words := reading.unjudged(item))])
-    named = [reading.says(item) for item in bad[:3]]
+    several = _in_several(reading, items)
+    named = [f"{item.backend}: " * (reading.title(item) in several) + reading.says(item) for item in bad[:3]]
     message = "; ".join([*lost, *named]) or _well(items)
     if len(bad) > 3:
         message += f" and {len(bad) - 3} more"
@@ -101,6 +102,14 @@ def _judged(panel: Panel, reading: Reading[Any, Any], snapshots: list[Snapshot])
         counts.append(PerfDatum(label="not_ok", value=len(bad), min=0))
     state = worst([panel_health(snapshots), "unknown" if unjudged else "ok"])
     return CheckResult(ref=panel, name=panel, state=state, message=message, perfdata=tuple(counts))
+
+
+def _in_several(reading: Reading[Any, Any], items: Sequence[Any]) -> set[str]:
+    """What several backends have something of: only their name tells it apart."""
+    of: dict[str, set[str]] = {}
+    for item in items:
+        of.setdefault(reading.title(item), set()).add(item.backend)
+    return {title for title, backends in of.items() if len(backends) > 1}
 
 
 def _well(items: Sequence[Any]) -> str:

@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from backends.models import Alert, CheckResult, Deployment, RollbackOffer
+from backends.models import Alert, CheckResult, Deployment, PipelineRun, RollbackOffer
 from console.check_results import check_results
 from console.ports.store import Snapshot, SourceKey
 from console.printing.tables import View, item_table, reasons
-from tests.console.fakes import NOW, alert, deployment
+from tests.console.fakes import NOW, alert, deployment, run
 
 
 class Read:
     """A session that has read these items."""
 
-    def __init__(self, panel: str, *items: Alert | Deployment, fetched_at: datetime = NOW) -> None:
+    def __init__(self, panel: str, *items: Alert | Deployment | PipelineRun, fetched_at: datetime = NOW) -> None:
         key = SourceKey(panel, "one")  # type: ignore[arg-type]
         self._read = [Snapshot(key=key, type="fixed", items=items, fetched_at=fetched_at)]
 
@@ -92,6 +92,16 @@ def test_a_way_back_that_is_not_at_once_says_why_below_the_table(ready: bool, ce
     assert cell in item_table(Deployment, [item], View(NOW, UTC))[1]
     assert reasons([item]) == ["analytics: back to BLUE: nginx refuses it"]
     assert reasons([deployment(live="green")]) == []
+
+
+def test_what_several_backends_call_the_same_is_told_apart() -> None:
+    """`load failed: …; load failed: …` was of two systems."""
+    east = replace(run("load", "1", "failed", error="no table"), backend="east", ref="east/load/1")
+    west = replace(east, backend="west", ref="west/load/1", error="no rights")
+    alone = replace(run("etl", "1", "failed", error="exit 1"), backend="west", ref="west/etl/1")
+    said = words(Read("pipelines", east, west, alone))
+    assert said == "east: load failed: no table; west: load failed: no rights; etl failed: exit 1"
+    assert words(Read("pipelines", east, alone)) == "load failed: no table; etl failed: exit 1"
 
 
 def test_hidden_alerts_are_no_plain_ok() -> None:

@@ -76,6 +76,8 @@ def test_a_run_that_goes_on_shows_tasks_and_one_that_ended_its_duration() -> Non
         ("1842", "#1842"),
         ("scheduled__2026-08-22T14:00:00+00:00", "08-22 14:00"),
         ("manual__x", "manual__x"),
+        ("manual__01M8N0FWA1X1MQGHERG3A8JHF8", "11-30 01:18"),
+        ("manual__7ZZZZZZZZZZZZZZZZZZZZZZZZZ", "manual__7ZZZZZZZZZZZZZZZZZZZZZZZZZ"),
         ("", ""),
     ],
 )
