@@ -147,13 +147,14 @@ def hidden(alert: Alert, known: Iterable[KeptSilence], now: datetime) -> Alert:
     hiding = hiding_of(alert, known, now)
     if not hiding or alert.state not in ("firing", "pending"):
         return alert
+    until = max(one.ends_at for one in hiding)
     ack = max((one for one in hiding if one.is_ack), key=lambda one: one.ends_at, default=None)
     if ack is None:
-        return replace(alert, state="silenced", hidden_since=min(one.starts_at for one in hiding))
+        return replace(alert, state="silenced", hidden_since=min(one.starts_at for one in hiding), hidden_until=until)
     taken = Acknowledgement(
         by=clean(ack.by, 100), until=ack.ends_at, reason=clean(ack.comment, 500), silence_id=clean(ack.id, 64)
     )
-    return replace(alert, state="acknowledged", ack=taken, hidden_since=ack.starts_at)
+    return replace(alert, state="acknowledged", ack=taken, hidden_since=ack.starts_at, hidden_until=until)
 
 
 def hiding_of(alert: Alert, known: Iterable[KeptSilence], now: datetime) -> list[KeptSilence]:

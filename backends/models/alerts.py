@@ -24,7 +24,8 @@ class Acknowledgement(Struct, frozen=True, kw_only=True):
 
 class Alert(Struct, frozen=True, kw_only=True):
     """One alert. `fingerprint` identifies its label set; `group` is what it is shown under; `hidden_since` is when the
-    acknowledgement or the silence that hides it began, where that is known."""
+    acknowledgement or the silence that hides it began, where that is known, and `hidden_until` when the last one of all
+    that hide it ends."""
 
     ref: str
     backend: str
@@ -39,9 +40,15 @@ class Alert(Struct, frozen=True, kw_only=True):
     group: str = ""
     ack: Acknowledgement | None = None
     hidden_since: datetime | None = None
+    hidden_until: datetime | None = None
     targets: tuple[str, ...] = ()
     runbook_url: str | None = None
     source_url: str | None = None
+
+    @property
+    def back_at(self) -> datetime | None:
+        """When it is no longer hidden: an acknowledgement may end, and a silence beside it goes on."""
+        return self.hidden_until or (self.ack.until if self.ack else None)
 
     @property
     def named(self) -> str:

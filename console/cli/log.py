@@ -118,8 +118,8 @@ def log(
             shown = entries[-count:]
         else:
             entries = [entry for entry in entries if not _is_said(entry)]
-            if not entries and count:
-                entries = await _further(common, session, sources, asked, middle)
+            if count and not any(entry.at is not None for entry in entries):  # of files without times all are shown
+                entries = [*entries, *await _further(common, session, sources, asked, middle)]
             entries = shown = nearest(entries, middle, count)
         # What a source says of itself stands at its start, where the limit would take it first.
         shown = [*(entry for entry in said if entry not in shown), *shown]

@@ -101,7 +101,7 @@ def _audit(facts: Facts) -> list[str]:
 def handover(items: Sequence[OpenItem], facts: Facts) -> list[str]:
     """What the next shift takes over as lines of Markdown: what is wrong now, then by kind what is open, with who left
     it so and until when."""
-    lines = [f"# {facts.title}: handover {_full(facts.made_at, facts)}"]
+    lines = [f"# {facts.title}: handover {_full(facts.made_at, facts)} {zone_name(facts.made_at, facts.zone)}"]
     lines += _section("Problems now", _evidence(facts))
     for kind, heading in _KINDS.items():
         lines += _section(heading, [_open_item(item, facts) for item in items if item.kind == kind])
@@ -244,6 +244,8 @@ def _evidence(facts: Facts) -> list[str]:
             case Alert() if item.state == "acknowledged":
                 by = f" by {_plain(item.ack.by)}" if item.ack else ""
                 until = f" until {_time(item.ack.until, facts)}" if item.ack and item.ack.until else ""
+                if item.ack and item.ack.until and item.back_at and item.back_at > item.ack.until:
+                    until += f", hidden by a silence until {_time(item.back_at, facts)}"
                 lines.append(
                     f"- alert {_code(item.named)} still fires, acknowledged{by}{until}: {_plain(item.summary)}"
                     f"{_link(item.runbook_url)}"

@@ -102,7 +102,8 @@ def _about(group: AlertGroup, moment: Moment) -> Cell:
     ack = group.first.ack
     if ack is None:
         return Cell(subject(group), "muted")
-    until = f" until {dated(ack.until, moment.zone, moment.now)[:-3]}" if ack.until else ""
+    back_at = group.first.back_at
+    until = f" until {dated(back_at, moment.zone, moment.now)[:-3]}" if back_at else ""
     return Cell(ack.by + until, "muted")
 
 

@@ -139,6 +139,17 @@ def test_around_a_time_that_has_no_line_near_it(home: Path, at: str, lines: list
     assert done.stderr == f"teal: {words}\n"
 
 
+@pytest.mark.parametrize("odd", [b"no time here\nnor here\n", bytes(range(128, 256)) * 4], ids=["untimed", "binary"])
+def test_a_file_without_times_does_not_hide_the_nearest_lines_of_the_others(home: Path, odd: bytes) -> None:
+    """Its lines were all that was shown, with nothing said of how far off the others are."""
+    (home / "odd.log").write_bytes(odd)
+    config = home / "config.toml"
+    config.write_text(config.read_text().replace('paths = ["etl.log"]', 'paths = ["etl.log", "odd.log"]'))
+    done = ended(home, *command(home, "--around", "2026-03-01T12:40:00Z", "-n", "8"))
+    assert all(f"INFO line {n}" in done.stdout or f"line {n}\n" in done.stdout for n in (398, 399))
+    assert "the nearest is of 12:06:39 UTC (33m earlier)" in done.stderr
+
+
 def test_a_window_without_a_line_is_said_as_it_was_understood(home: Path) -> None:
     done = ended(home, *command(home, "--since", "2026-03-01 02:53", "--until", "2026-03-01 03:10", "--grep", "line"))
     words = "no line that matches since 2026-03-01 02:53:00 UTC and until 2026-03-01 03:10:00 UTC"

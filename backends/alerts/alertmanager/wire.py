@@ -134,6 +134,7 @@ def alert_model(backend: str, wire: WireAlert, hiding: Sequence[WireSilence], gr
     acks = [silence for silence in hiding if silence.is_ack]
     ack = max(acks, key=lambda silence: silence.ends_at, default=None)
     hidden = min((silence.starts_at for silence in acks or hiding), default=None)
+    until = max((silence.ends_at for silence in hiding), default=None)
     texts = wire.annotations
     summary = texts.get("summary") or texts.get("message") or texts.get("description") or texts.get("title") or ""
     runbook = texts.get("runbook_url") or texts.get("runbook")
@@ -151,6 +152,7 @@ def alert_model(backend: str, wire: WireAlert, hiding: Sequence[WireSilence], gr
         group=" ".join([name, *(f"{key}={labels[key]}" for key in group_by if key != "alertname" and key in labels)]),
         ack=_acknowledgement(ack) if ack else None,
         hidden_since=hidden.astimezone(UTC) if hidden else None,
+        hidden_until=until.astimezone(UTC) if until else None,
         runbook_url=clean(runbook, 500) if runbook else None,
         source_url=clean(wire.generator_url, 1000) or None,
     )

@@ -276,12 +276,14 @@ class CloudWatchAlarms:
         elif state == "firing" and alarm.actions_suppressed_by:
             state = "inhibited"
         ack = max(acks, key=lambda silence: silence.ends_at or datetime.max.replace(tzinfo=UTC), default=None)
+        ends = [silence.ends_at for silence in hiding]
         begins = [silence.starts_at for silence in acks or hiding if silence.starts_at is not None]
         return self._model(
             alarm, state, since,
             ack=Acknowledgement(by=ack.created_by, until=ack.ends_at, reason=ack.comment, silence_id=ack.id)
             if ack else None,
             hidden_since=min(begins, default=None),
+            hidden_until=max((end for end in ends if end is not None), default=None) if None not in ends else None,
         )  # fmt: skip
 
     def _model(self, alarm: Alarm, state: AlertState, since: datetime | None, **more: Any) -> Alert:

@@ -85,6 +85,9 @@ def test_an_acknowledged_alert_is_a_problem_still() -> None:
     acknowledged = replace(alert(1.5), state="acknowledged", ack=ack)
     lines = incident(facts(acknowledged))
     assert "- alert `Down` still fires, acknowledged by mia until 04:00:00: it is down" in lines
+    longer = replace(acknowledged, hidden_until=acknowledged.ack.until + timedelta(hours=2))
+    words = "acknowledged by mia until 04:00:00, hidden by a silence until 06:00:00: it is down"
+    assert f"- alert `Down` still fires, {words}" in incident(facts(longer)), "it comes back then, not before"
 
 
 def test_a_quiet_window_says_so_in_every_section() -> None:
