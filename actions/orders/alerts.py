@@ -223,7 +223,7 @@ def counted(alerts: int) -> str:
 def _named(matched: Sequence[Alert]) -> str:
     names: dict[str, int] = {}
     for alert in matched:
-        names[alert.group or alert.name] = names.get(alert.group or alert.name, 0) + 1
+        names[alert_words(alert)] = names.get(alert_words(alert), 0) + 1
     told = [name if count == 1 else f"{name} ×{count}" for name, count in list(names.items())[:_SHOWN]]
     more = ["…"] if len(names) > _SHOWN else []
     return f"{counted(len(matched))}: {', '.join([*told, *more])}" if matched else "no alert"

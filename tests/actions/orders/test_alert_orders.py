@@ -11,11 +11,12 @@ from msgspec.structs import replace
 from actions.described import Described
 from actions.models import Action, Consent, Plan, Refused, Request
 from actions.notices import event_of
+from actions.orders.alerts import _named
 from actions.outcome import exit_code
 from actions.targets import SilencerTarget
 from backends.alerts.alertmanager.alerts import Alertmanager
 from backends.errors import BackendError
-from backends.models import Matcher
+from backends.models import Alert, Matcher
 from backends.registry import AdapterContext, build
 from console.reading.history import of_actions
 from tests.actions.house import YES, House
@@ -421,3 +422,13 @@ async def test_nothing_from_a_read_only_context(house: House, ref: str, peers: l
     house.under(read_only=True)
     assert (await refused(house, ack(ref))).exit_code == 3
     assert peers[0].orders == []
+
+
+def test_what_is_hidden_is_called_by_its_name_and_not_by_its_group() -> None:
+    """`hides 1 alert: streams now` was said of DeadLetters."""
+    one = Alert(
+        ref="r/1", backend="r", fingerprint="1", name="DeadLetters", severity="warning", state="firing",
+        group="streams",
+    )  # fmt: skip
+    assert _named([one]) == "1 alert: DeadLetters"
+    assert _named([one, replace(one, labels={"service": "etl"})]) == "2 alerts: DeadLetters, DeadLetters service=etl"
