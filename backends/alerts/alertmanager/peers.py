@@ -130,8 +130,8 @@ async def ask_all(peers: Sequence[Peer], ask: Callable[[Peer], Awaitable[T]]) ->
     if len(errors) < len(outcomes):
         return outcomes
     kinds = {error.kind for error in errors}
-    if len(errors) == 1 or kinds == {"config"}:  # that it is wrong all say, and they do answer
-        raise errors[0]
+    if len(errors) == 1 or {error.status for error in errors} == {HTTPStatus.BAD_REQUEST}:
+        raise errors[0]  # they do answer, and each says that what was asked is wrong
     words = "; ".join(error.message for error in errors)
     kind = kinds.pop() if len(kinds) == 1 else "unreachable"
     raise BackendError(
