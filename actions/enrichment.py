@@ -120,7 +120,7 @@ async def enriched(
         truth=replace(deployment.truth, control=control),
         action=occupied.id if occupied else None,
         action_about=what_it_does(occupied) if occupied else elsewhere,
-        action_by=occupied.actor.login if occupied and occupied.actor else "",
+        action_by=occupied.actor.person if occupied and occupied.actor else "",
         action_until=over_at(occupied) if occupied and alone is None else None,
         orphaned_since=alone,
         orphaned_why=why_alone(occupied, journal.location) if occupied is not None and alone is not None else "",

@@ -15,7 +15,7 @@ from actions.doing import Blind, Desk, doing_of
 from actions.enrichment import enriched
 from actions.entry_now import with_entry_now, with_ways
 from actions.expected import ControlExpected
-from actions.guards import Policy, must_be_named, refusal
+from actions.guards import Policy, must_be_named, read_only, refusal
 from actions.ids import new_id
 from actions.journal.audit import NOT_BELIEVED, AuditEntry, AuditRecord, AuditVerdict, Head
 from actions.journal.config_entry import FindEntry
@@ -112,6 +112,8 @@ class Gate:
         made = await doing_of(request.kind).plan(request, desk)
         if kind.held_back or kind.moves:
             made = await held_back(made, self.policy, self.journal)
+        if self.policy.read_only and not any(finding.code == "read-only" for finding in made.findings):
+            made = replace(made, findings=(*made.findings, read_only(self.policy)))
         if kind.back:
             return made
         if self._entry_now is not None:
@@ -267,7 +269,7 @@ class Gate:
             await self._free(plan)  # who holds it says more than that it has changed
         try:
             fresh = await self._same_plan(plan, consent)
-            if not fresh.already:
+            if not fresh.already or self.policy.read_only:
                 self._guard(fresh, consent)
         except Refused:
             if alone:
@@ -402,7 +404,7 @@ class Gate:
                 action = await start(action_id, launch, self.journal, self.action)
             if word == "abandon" and self.orphaned(action):
                 why = "no runner starts: what is live is unknown"
-                words = f"abandoned by {self.actor.login} ({consent.reason}); {why}"
+                words = f"abandoned by {self.actor.person} ({consent.reason}); {why}"
                 closed = Changes(status="abandoned", error=ActionError(kind="abandoned", message=words))
                 await self.journal.close_orphan(action_id, closed, audit=[entry])
         if not await obeyed(action_id, self.journal, self.action):  # its runner died before it had the lease
@@ -423,7 +425,7 @@ class Gate:
             raise Overtaken(6, ended)
 
     async def _tell_refusal(self, plan: Plan, consent: Consent, no: Refused) -> None:
-        if plan.expected.without_journal:
+        if plan.expected.without_journal or self.policy.read_only:
             return
         why = no.error.message
         entry = entry_of("refused", plan, self.actor, f"exit {no.exit_code}", detail=why, reason=consent.reason)

@@ -53,12 +53,16 @@ def in_window(window: str, at: datetime, zone: tzinfo) -> bool:
     return begin <= minute < end if begin < end else minute >= begin or minute < end
 
 
+def read_only(policy: Policy) -> Finding:
+    """Against every order from there, whatever it would do: also against one for what is so already."""
+    text = f"context {policy.context} is read-only: nothing is written from here, not even a rollback"
+    return Finding(level="block", code="read-only", text=text, fix="use a console whose config may write")
+
+
 def context_findings(policy: Policy, guard_class: GuardClass, at: datetime) -> list[Finding]:
     """What the context itself says against an action of that class now."""
     if policy.read_only:
-        text = f"context {policy.context} is read-only: nothing is written from here, not even a rollback"
-        fix = "use a console whose config may write"
-        return [Finding(level="block", code="read-only", text=text, fix=fix)]
+        return [read_only(policy)]
     if guard_class != "3":
         return []
     level: Literal["block", "warning"] = "block" if policy.protected else "warning"

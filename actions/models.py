@@ -191,8 +191,13 @@ class Actor(Struct, frozen=True, kw_only=True):
     host: str = ""
     tty: str = ""
 
+    @property
+    def person(self) -> str:
+        """Who it is, also behind sudo."""
+        return self.sudo_user or self.login
+
     def __str__(self) -> str:
-        return f"{self.sudo_user or self.login}@{self.host}"
+        return f"{self.person}@{self.host}"
 
 
 class OpenConsole(Struct, frozen=True, kw_only=True):

@@ -83,7 +83,7 @@ def since_words(since: datetime, zone: tzinfo, why: str = "") -> str:
 def held_by(action: Action, location: JournalLocation, zone: tzinfo, word: str) -> tuple[str, str]:
     """Who holds a service, with what, since when, and where nobody runs it, that; and what to do: of one that goes on
     `teal action WORD`, or the way back of one that moves traffic."""
-    who = f"{action.actor.login}@{action.actor.host}" if action.actor else "somebody"
+    who = str(action.actor) if action.actor else "somebody"
     begun = local_words(action.started_at, zone) if action.started_at else "?"
     phase = phase_words(action.phase) or action.status.replace("_", " ")
     words = f"{action.kind} {action.id} of {who} is open on {action.service} since {begun}, {phase}"

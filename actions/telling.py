@@ -125,7 +125,7 @@ def doing(action: Action) -> str:
 
 def who_does_what(action: Action, arrow: str = "→") -> str:
     """`alice: flip analytics BLUE → GREEN, baking`, `alice: canary analytics 25 %, judging`."""
-    who = f"{action.actor.login}: " if action.actor else ""
+    who = f"{action.actor.person}: " if action.actor else ""
     return f"{who}{move(action, arrow)}, {doing(action)}"
 
 

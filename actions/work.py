@@ -34,7 +34,7 @@ class Ordered(Exception):
     """Somebody ordered something of this action while it ran."""
 
     def __init__(self, command: Command) -> None:
-        super().__init__(f"{command.word} ordered by {command.actor.login}")
+        super().__init__(f"{command.word} ordered by {command.actor.person}")
         self.command = command
 
 
@@ -353,8 +353,8 @@ class Work:
 
     async def obeyed(self, command: Command) -> None:
         """The order is being carried out: told first, then marked, so that it is not lost between the two."""
-        data = {"id": command.id, "word": command.word, "by": command.actor.login, "reason": command.reason}
-        detail = f"{command.word} ordered by {command.actor.login}"
+        data = {"id": command.id, "word": command.word, "by": command.actor.person, "reason": command.reason}
+        detail = f"{command.word} ordered by {command.actor.person}"
         if not self.steering.obeyed(command):
             await self._write(Event(step="", kind="order", detail=detail, data=data))
         await self._journal.taken(self._hold, command.id)
@@ -363,7 +363,7 @@ class Work:
         """A person closes it as it is; what is true then is written down."""
         asked = order.command
         reason = f" ({asked.reason})" if asked.reason else ""
-        words = f"abandoned by {asked.actor.login}{reason}; {truth}"
+        words = f"abandoned by {asked.actor.person}{reason}; {truth}"
         await self.finish("abandoned", error=ActionError(kind="abandoned", message=words))
 
     async def _owned(self) -> NoReturn:

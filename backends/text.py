@@ -42,6 +42,12 @@ def clean(text: str, limit: int = MAX_CHARS) -> str:
     return text
 
 
+def link(text: str, limit: int = MAX_CHARS) -> str | None:
+    """`text` cleaned, where it is a link that a browser may be sent to: http or https, and nothing that runs."""
+    found = clean(text.strip(), limit)
+    return found if found.lower().startswith(("http://", "https://")) else None
+
+
 def without_escapes(text: str) -> str:
     """Lines without their escape sequences; one that does not end takes no more than its own line with it."""
     return re.sub(_ESCAPES_OF_LINES, "", text)

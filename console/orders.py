@@ -384,7 +384,9 @@ class Orders:
             try:
                 return await run_unjournalled(draft, audit, build_described, gate.own, only_here, late=late)
             finally:
-                if named(late) != kept:
+                if late.path is None:
+                    tell("keep the lines above: no directory took its records, and nothing else has them")
+                elif named(late) != kept:
                     tell(named(late))
 
         return run

@@ -20,13 +20,14 @@ from actions.described import kept_entry
 from actions.ids import canonical, time_text
 from actions.journal.audit import AuditEntry, AuditRecord
 from actions.journal.lease import is_held, owner_file
-from actions.journal.location import JournalLocation, make_directory
+from actions.journal.location import JournalLocation, make_directory, state_of
 from actions.journal.rows import Draft, Late, plan_from
 from actions.models import Action
 from backends.json_text import decode_text
 
 LARGEST_BYTES = 16 * 1024 * 1024
 BESIDE = "late"
+UNJOURNALLED = "unjournalled"  # in the state of this user
 _SUFFIX = ".late.jsonl"
 
 
@@ -67,11 +68,12 @@ class _End(Struct, frozen=True):
 
 
 def places(location: JournalLocation, env: Mapping[str, str]) -> list[Path]:
-    """Where such files may be: beside the journal, else in memory of this login, else where a reboot keeps them."""
+    """Where such files may be: beside the journal, else in memory of this login, else where a reboot keeps them: in a
+    directory of ours that another user may have made first, and then in our state."""
     runtime = env.get("XDG_RUNTIME_DIR", "")
     found = [location.directory / BESIDE]
     found += [Path(runtime) / "tealdeck"] if os.path.isabs(runtime) else []
-    return [*found, Path(f"/var/tmp/tealdeck-{os.getuid()}")]
+    return [*found, Path(f"/var/tmp/tealdeck-{os.getuid()}"), state_of(env) / UNJOURNALLED]
 
 
 class LateFile:
@@ -271,4 +273,4 @@ def _write(descriptor: int, lines: list[str]) -> None:
 
 def named(late: LateFile) -> str:
     """Where the records are, in words."""
-    return f"its records are in {late.path}" if late.path else "its records are only here"
+    return f"its records are in {late.path}" if late.path else "no directory takes its records: they are only here"

@@ -94,13 +94,18 @@ def place_problem(configured: str) -> tuple[str, str] | None:
     return path_problem(configured)
 
 
+def state_of(env: Mapping[str, str]) -> Path:
+    """Where this user keeps state."""
+    return Path(env.get("TEAL_STATE_DIR") or Path(env.get("XDG_STATE_HOME") or _home(env)) / "tealdeck")
+
+
 def journal_location(configured: str | None, env: Mapping[str, str], base: Path = Path()) -> JournalLocation:
     """The journal of `configured` (a path from `base` on, or a URL; its secret resolved), else $TEAL_STATE_DIR,
     /var/lib/tealdeck if it is there, else the user's state directory.
 
     Raises BackendError(config) where `configured` is neither.
     """
-    state = Path(env.get("TEAL_STATE_DIR") or Path(env.get("XDG_STATE_HOME") or _home(env)) / "tealdeck")
+    state = state_of(env)
     if configured:
         if problem := place_problem(configured):
             raise BackendError("config", f"journal: {problem[0]}", fix=problem[1])

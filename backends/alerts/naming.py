@@ -1,8 +1,9 @@
 """What people call an alert: a fingerprint says nothing to anybody."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from backends.models import Alert
+from backends.text import clean, link
 
 SUBJECT_LABELS = ("dataset", "pipeline", "dag_id", "service", "instance", "job")
 MAX_CHARS = 120
@@ -12,6 +13,12 @@ def alert_words(alert: Alert) -> str:
     """Its name, and of what it tells: `DataQualityDegradation dataset=customers`."""
     about = next((f"{label}={alert.labels[label]}" for label in SUBJECT_LABELS if alert.labels.get(label)), "")
     return f"{alert.name} {about}".rstrip()[:MAX_CHARS]
+
+
+def runbook_of(annotations: Mapping[str, str]) -> str | None:
+    """Where it is written what to do: a link, or words without a colon, as `the wiki, page 12`."""
+    words = annotations.get("runbook_url") or annotations.get("runbook") or ""
+    return link(words, 500) or (clean(words, 500) if ":" not in words else "") or None
 
 
 def told_apart(alert: Alert, among: Sequence[Alert]) -> str:

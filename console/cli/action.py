@@ -177,7 +177,7 @@ def _say_new_samples(session: Session, found: Action, said: set[str]) -> None:
 
 def _lines(session: Session, found: Action) -> list[str]:
     zone, today = session.context.zone, now()
-    who = f"{found.actor.login}@{found.actor.host}" if found.actor else ""
+    who = str(found.actor) if found.actor else ""
     lines = [*action_lines(found), f"by {who}  at {dated(found.started_at, zone, today)}  plan {found.plan_hash}"]
     lines += [f"reason: {found.reason}"] if found.reason else []
     lines += [words] if (words := pause_words(found, zone)) else []

@@ -255,7 +255,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("FROM", lambda action, view: NOTHING if is_noop(action) else action.from_ or NOTHING),
         Field("TO", lambda action, view: NOTHING if is_noop(action) else action.to or NOTHING),
         Field("AGO", lambda action, view: view.ago(action.started_at), right=True),
-        Field("BY", lambda action, view: action.actor.login if action.actor else NOTHING),
+        Field("BY", lambda action, view: action.actor.person if action.actor else NOTHING),
         Field("REASON", lambda action, view: action.reason),
     ),
 }  # fmt: skip

@@ -44,7 +44,7 @@ def of_actions(
         at = _by(now, action.ended_at or _stands_since(action) or action.started_at)
         if at is None or not since <= at <= until:
             continue
-        who = f" by {action.actor.login}" if action.actor else ""
+        who = f" by {action.actor.person}" if action.actor else ""
         why = f': "{action.reason}"' if action.reason else ""
         if cause(action):  # who ordered it did not take it back
             words = f"{title(action)}{way(action)}{who}{why}, {outcome(action)}"
@@ -130,7 +130,7 @@ def of_notes(
     changed = _next_of_its_check(records)
     for record in records:
         if record.kind == "note" and (at := _by(now, record.done_at)) is not None and since <= at <= until:
-            who = f"{record.actor.login}: " if record.actor and not record.target else ""
+            who = f"{record.actor.person}: " if record.actor and not record.target else ""
             health: Health = _CHECKED.get(record.result, "ok") if record.target else "ok"
             about = f"{record.target.partition(':')[2]} {record.result}: " if record.target else ""
             found.append(

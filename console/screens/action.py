@@ -246,11 +246,11 @@ class ActionScreen(Page):
 
 
 def who(action: Action) -> str:
-    """`by alice (sudo oncall) on bastion-1   "2.4.1 go"   plan 7f3a91`."""
+    """`by alice as root on bastion-1   "2.4.1 go"`."""
     parts = []
     if (actor := action.actor) is not None:
-        sudo = f" (sudo {actor.sudo_user})" if actor.sudo_user and actor.sudo_user != actor.login else ""
-        parts.append(f"by {actor.login}{sudo}" + (f" on {actor.host}" if actor.host else ""))
+        behind = f" as {actor.login}" if actor.login != actor.person else ""
+        parts.append(f"by {actor.person}{behind}" + (f" on {actor.host}" if actor.host else ""))
     if action.reason:
         parts.append(f'"{action.reason}"')
     return "   ".join(parts)

@@ -225,7 +225,7 @@ def action_line(action: Action, width: int, of: Symbols) -> Content:
     moved = way(action, of.arrow)
     word = doing(action) if action.open else outcome(action)
     health = standing(action)
-    by = f"   {action.actor.login}" if action.actor else ""
+    by = f"   {action.actor.person}" if action.actor else ""
     why = f'   "{action.reason}"' if action.reason else ""
     ended = action.ended_at or now()
     length = took((ended - action.started_at).total_seconds()) if action.started_at else ""

@@ -301,7 +301,7 @@ ACTIONS: Kind[Action] = Kind(
         ),
         Column(
             title="BY",
-            cell=lambda action, _: Cell(action.actor.login if action.actor else NOTHING),
+            cell=lambda action, _: Cell(action.actor.person if action.actor else NOTHING),
             max_width=12,
             priority=2,
         ),

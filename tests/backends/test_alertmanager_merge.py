@@ -50,6 +50,32 @@ def test_words_are_chosen_and_cleaned() -> None:
     assert (alert.group, alert.severity, alert.health) == ("A service=api", "page", "critical")
 
 
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", " JavaScript:alert(1)", "data:text/html,x", "file:///etc/passwd", ""]
+)
+def test_only_http_is_a_link(url: str) -> None:
+    found = wire(annotations={"runbook_url": url}, generatorURL=url)
+    (alert,) = alert_models("am", [found], {}, ())
+    assert (alert.source_url, alert.runbook_url) == (None, None)
+
+
+def test_a_runbook_in_words_stays() -> None:
+    (alert,) = alert_models("am", [wire(annotations={"runbook": "the wiki, page 12"})], {}, ())
+    assert alert.runbook_url == "the wiki, page 12"
+
+
+def test_two_alerts_with_one_fingerprint_are_two() -> None:
+    epoch = datetime(2026, 1, 1, tzinfo=UTC)
+    one, other = wire(labels={"alertname": "A"}), wire(labels={"alertname": "B"})
+    for alerts in ([one, other], [other, one]):
+        merged = merge_alerts([PeerRead("p", epoch, alerts), PeerRead("q", epoch, alerts[::-1])])
+        found = {alert.name: alert.ref for alert in alert_models("am", merged, {}, ())}
+        assert sorted(found) == ["A", "B"]
+        assert len(set(found.values())) == 2
+        assert found == {"A": found["A"], "B": found["B"]}
+    assert {each.fingerprint for each in merge_alerts([PeerRead("p", epoch, [one])])} == {"77"}
+
+
 def test_times_of_another_zone_are_utc() -> None:
     body = msgspec.json.encode(wire()).replace(b"+00:00", b"Z")
     found = msgspec.json.decode(body.replace(b'Z"', b'+02:00"'), type=WireAlert)

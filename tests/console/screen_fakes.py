@@ -103,7 +103,7 @@ def an_action(**changes: Any) -> Action:
         switch=SwitchReport(requests=105, errors=0, first_new_s=0.4, last_old_s=1.1),
         plan_hash="7f3a91",
         reason="2.4.1 go",
-        actor=Actor(login="alice", host="bastion-1", sudo_user="oncall"),
+        actor=Actor(login="root", host="bastion-1", sudo_user="alice"),
         undo="teal deploy rollback analytics",
     )
     return replace(action, **changes)

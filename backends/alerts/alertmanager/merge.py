@@ -1,7 +1,7 @@
 """One list from what several peers say. Alerts are not gossiped between peers: each has what was sent to it."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -35,16 +35,32 @@ class Watch(Struct, frozen=True):
 
 
 def merge_alerts(reads: Iterable[PeerRead]) -> list[WireAlert]:
-    """One alert a fingerprint: the earliest start, all that suppresses it, the words of whoever heard of it last.
+    """One alert a fingerprint: the earliest start, all that suppresses it, the words of whoever heard of it last. Two
+    of other labels are two, though somebody gave both one fingerprint.
 
     It is suppressed only where all peers that have it say so: any other one notifies somebody.
     """
     merged: dict[str, WireAlert] = {}
+    shared: dict[str, list[WireAlert]] = {}
     for read in reads:
         for alert in read.alerts:
             known = merged.get(alert.fingerprint)
+            if known is not None and known.labels != alert.labels:
+                shared.setdefault(alert.fingerprint, []).append(alert)
+            else:
+                merged[alert.fingerprint] = alert if known is None else _both(known, alert)
+    for fingerprint, others in shared.items():
+        for alert in _told_apart([merged.pop(fingerprint), *others]):
+            known = merged.get(alert.fingerprint)
             merged[alert.fingerprint] = alert if known is None else _both(known, alert)
     return list(merged.values())
+
+
+def _told_apart(alerts: Iterable[WireAlert]) -> Iterator[WireAlert]:
+    """Each with a fingerprint of its labels, in whatever order they came."""
+    for alert in alerts:
+        of_labels = hashlib.sha256(repr(sorted(alert.labels.items())).encode()).hexdigest()[:16]
+        yield replace(alert, fingerprint=f"{alert.fingerprint}-{of_labels}")
 
 
 def _both(one: WireAlert, other: WireAlert) -> WireAlert:

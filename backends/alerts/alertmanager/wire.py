@@ -11,8 +11,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Struct
 
+from backends.alerts.naming import runbook_of
 from backends.models import Acknowledgement, Alert, AlertState, Matcher, Silence, SilenceState
-from backends.text import clean, clean_labels
+from backends.text import clean, clean_labels, link
 
 ACK_MARK = "ACK!"
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -137,7 +138,6 @@ def alert_model(backend: str, wire: WireAlert, hiding: Sequence[WireSilence], gr
     until = max((silence.ends_at for silence in hiding), default=None)
     texts = wire.annotations
     summary = texts.get("summary") or texts.get("message") or texts.get("description") or texts.get("title") or ""
-    runbook = texts.get("runbook_url") or texts.get("runbook")
     return Alert(
         ref=f"{backend}/{fingerprint}",
         backend=backend,
@@ -153,8 +153,8 @@ def alert_model(backend: str, wire: WireAlert, hiding: Sequence[WireSilence], gr
         ack=_acknowledgement(ack) if ack else None,
         hidden_since=hidden.astimezone(UTC) if hidden else None,
         hidden_until=until.astimezone(UTC) if until else None,
-        runbook_url=clean(runbook, 500) if runbook else None,
-        source_url=clean(wire.generator_url, 1000) or None,
+        runbook_url=runbook_of(texts),
+        source_url=link(wire.generator_url, 1000),
     )
 
 

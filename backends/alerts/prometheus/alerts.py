@@ -21,6 +21,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from backends.alerts.alertmanager.merge import made_up
+from backends.alerts.naming import runbook_of
 from backends.alerts.prometheus.rules import (
     LooseAlerts,
     WireAlert,
@@ -130,7 +131,7 @@ class PrometheusAlerts:
             labels=labels,
             summary=_summary(wire.annotations, wire.value),
             group=self._group(name, labels),
-            runbook_url=_runbook(wire.annotations),
+            runbook_url=runbook_of(wire.annotations),
             source_url=_graph(where, rule.query) if rule else None,
         )
 
@@ -155,7 +156,7 @@ class PrometheusAlerts:
             labels=labels,
             summary=words,
             group=self._group(labels["alertname"], labels),
-            runbook_url=_runbook(rule.annotations),
+            runbook_url=runbook_of(rule.annotations),
             source_url=_graph(where, rule.query),
         )
 
@@ -193,11 +194,6 @@ def _summary(texts: dict[str, str], value: str | float) -> str:
         return f"value {float(value):.6g}" if value != "" else ""
     except ValueError:
         return clean(f"value {value}", 100)
-
-
-def _runbook(texts: dict[str, str]) -> str | None:
-    url = texts.get("runbook_url") or texts.get("runbook")
-    return clean(url, 500) if url else None
 
 
 def _graph(where: str, query: str) -> str | None:

@@ -8,7 +8,7 @@ from backends.errors import BackendError
 from backends.models import Health, TimelineEvent
 from backends.pipelines.github.api import PAGE, GitHubApi
 from backends.pipelines.github.wire import Deployment, DeploymentStatus, Run
-from backends.text import clean
+from backends.text import clean, link
 from backends.times import parse_time
 from backends.together import together
 
@@ -27,14 +27,12 @@ def events_of_runs(
         pipeline = clean(names.get(run.workflow_id, str(run.workflow_id)), 250)
         who = clean(run.who or "somebody", 80)
         ref = f"{backend}/{pipeline}/{ids.get(run.id, str(run.id))}"
-        url = clean(run.html_url, 300) or None
+        url = link(run.html_url, 300)
         created = parse_time(run.created_at)
         if run.event == "workflow_dispatch" and created is not None:
             by = clean(run.actor.login, 80) if run.actor is not None else who
             text = clean(f"{by} triggered {pipeline} on {run.head_branch or run.head_sha[:7]}", 300)
-            found.append(
-                TimelineEvent(at=created, kind="workflow_dispatch", ref=ref, text=text, url=run.html_url or None)
-            )
+            found.append(TimelineEvent(at=created, kind="workflow_dispatch", ref=ref, text=text, url=url))
         if run.run_attempt > 1 and run.began is not None:
             text = f"{who} ran {pipeline} again (attempt {run.run_attempt})"
             found.append(TimelineEvent(at=run.began, kind="rerun", ref=ref, text=text, url=url))
@@ -84,7 +82,7 @@ def _event(deployment: Deployment, status: DeploymentStatus | None, backend: str
         kind="deployment",
         ref=f"{backend}/{clean(deployment.environment, 200)}",
         text=clean(f"{who} deployed {what} to {deployment.environment}: {state}", 300),
-        url=clean(status.target_url, 300) if status is not None and status.target_url else None,
+        url=link(status.target_url or "", 300) if status is not None else None,
         health=_HEALTH.get(state, "ok"),
         until=ended if ended is not None and ended > at else None,
     )

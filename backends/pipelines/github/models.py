@@ -11,7 +11,7 @@ from backends.logs.lines import parse_line
 from backends.models import LogEntry, LogLevel, PipelineRun, RunState, TaskRun
 from backends.pipelines.baseline import Baseline
 from backends.pipelines.github.wire import Job, Run, Step, state_of
-from backends.text import clean
+from backends.text import clean, link
 from backends.times import parse_time
 
 HISTORY_LENGTH = 12
@@ -42,7 +42,7 @@ def model_of(run: Run, group: Sequence[Run], backend: str, pipeline: str, run_id
         usual_s=usual.usual_s,
         late=usual.is_late(duration),
         history=history_of(group),
-        url=clean(run.html_url, 300) or None,
+        url=link(run.html_url, 300),
         note="; ".join(words),
     )
 

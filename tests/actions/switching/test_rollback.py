@@ -69,6 +69,18 @@ async def test_but_no_read_only_context(house: House, service: TwoColors) -> Non
     assert (caught.value.exit_code, service.weights()) == (3, GREEN)
 
 
+async def test_nor_where_it_is_so_already_and_nothing_is_recorded(house: House, service: TwoColors) -> None:
+    await house.order(ANALYTICS_FLIP)
+    await house.order(ANALYTICS_ROLLBACK)
+    before = len(await house.gate.actions()), len(await house.gate.audit_records())
+    house.under(read_only=True)
+    assert (await house.gate.plan(ANALYTICS_ROLLBACK)).blocked
+    with pytest.raises(Refused) as caught:
+        await house.order(ANALYTICS_ROLLBACK)
+    assert (caught.value.exit_code, "read-only" in caught.value.error.message) == (3, True)
+    assert (len(await house.gate.actions()), len(await house.gate.audit_records())) == before
+
+
 async def test_nor_an_unhealthy_side_which_pages_someone(house: House, service: TwoColors) -> None:
     await house.order(ANALYTICS_FLIP)
     await service.stop("blue")

@@ -73,7 +73,7 @@ async def test_it_follows_to_the_end_and_stays() -> None:
         session.news.put_nowait(an_action())
         await until(pilot, lambda: "control GREEN · data 14 of 20" in text_of(pilot.app), "the running step is shown")
         shown = text_of(pilot.app)
-        for words in ("Flip analytics  BLUE → GREEN", "by alice (sudo oncall) on bastion-1", '"2.4.1 go"', "errors 0"):
+        for words in ("Flip analytics  BLUE → GREEN", "by alice as root on bastion-1", '"2.4.1 go"', "errors 0"):
             assert words in shown
         session.news.put_nowait(an_action(status="succeeded", changed=True, ended_at=ago(0)))
         session.news.put_nowait(None)
