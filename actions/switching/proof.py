@@ -8,6 +8,7 @@ import math
 from msgspec import Struct
 
 from actions.endings import PreconditionFailed
+from actions.expected import SwitchExpected
 from actions.switching.counted import Failing
 from actions.switching.looks import Sample
 from actions.switching.probing import Prober
@@ -21,6 +22,7 @@ from backends.models import ColorState
 from backends.ports import RequestCounts, SwitchState
 from backends.together import together
 
+OTHER_VERSION = "other-version"
 PROBES_AT_ONCE = 5
 SHARE_PROBES = 200
 SIGMAS = 3.0
@@ -150,6 +152,11 @@ class Proof:
             raise PreconditionFailed(
                 "probe", f"control {live.upper()} as before, but a fresh request does not prove it: {proof.problem}"
             )
+        ran = self._work.plan.expecting(SwitchExpected).versions.get(live, "")
+        runs = (await self._adapter.color_health(live)).version or ""
+        if ran and runs and ran != runs:
+            words = f"and {live.upper()}, which has all traffic, runs {runs} now: it ran {ran} before this action"
+            raise PreconditionFailed(OTHER_VERSION, words, "see which side the deploy command writes to")
         return f"{live.upper()} 100 % as before, proven by {probes} of {probes} fresh requests{proof.with_errors}"
 
     async def behind(self, weights: dict[str, int]) -> str:

@@ -7,7 +7,7 @@ from actions.journal.rows import Changes
 from actions.models import ActionError
 from actions.switching.commands import Commands
 from actions.switching.deploying import Deploying
-from actions.switching.proof import Proof
+from actions.switching.proof import OTHER_VERSION, Proof
 from actions.switching.traffic import Traffic, same
 from actions.targets import SwitchTarget
 from actions.work import Work
@@ -45,6 +45,9 @@ class Unmoved:
         except PreconditionFailed as doubt:
             await work.end("untouched", "failed", str(doubt))
             words.append(str(doubt))
+            if doubt.error.kind == OTHER_VERSION:  # a deploy command that wrote to the wrong side
+                await work.note(Changes(changed=True))
+                error = replace(error, fix=doubt.error.fix)
             if ran:
                 await work.observed("untouched", {}, "in doubt", changes=Changes(changed=True))
                 before = self._traffic.home

@@ -9,6 +9,7 @@ from msgspec import Struct
 from backends.deployments.rates import Count, Rates, Traffic
 from backends.errors import BackendError
 from backends.http import Http
+from backends.models import ColorState
 
 READ_TIMEOUT_S = 2.0
 REQUESTS = "http_requests_total"
@@ -44,6 +45,10 @@ class Exposition:
             return Traffic()
         found = self._rates.traffic(page.count)
         return found if page.counts else Traffic()
+
+    def of(self, side: ColorState, seen: Traffic) -> ColorState:
+        """`side` with what came of its version."""
+        return self._rates.of(side, seen)
 
     async def counted(self) -> tuple[int, int] | None:
         """All requests that were counted, and those of them that were answered with an error: 0 where the page has no

@@ -45,6 +45,7 @@ class Rates:
 
     def __init__(self) -> None:
         self._counts: deque[Count] = deque()
+        self._version = ""
 
     def traffic(self, now: Count) -> Traffic:
         """What came lately, up to this look; `pending` for the first one, and after a restart of what counts."""
@@ -59,6 +60,16 @@ class Rates:
         found = _between(next(enough, self._counts[0]), now)
         self._counts.append(now)
         return replace(found, rps=round((now.requests - last.requests) / (now.at - last.at), 2))
+
+    def of(self, side: ColorState, seen: Traffic) -> ColorState:
+        """`side` with what this look saw: only what its version has answered. The requests of a bad one were held
+        against the good one that replaced it."""
+        before, self._version = self._version, side.version or self._version
+        if before not in ("", self._version):
+            newest = self._counts.pop() if self._counts else None
+            self._counts = deque(filter(None, [newest]))
+            seen = Traffic(pending=True) if newest else Traffic()
+        return seen.of(side)
 
     def forget(self) -> None:
         """What comes next was counted by somebody else."""

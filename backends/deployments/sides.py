@@ -105,7 +105,7 @@ class UrlSides:
             side = await self.health(color)
         else:
             side, seen = await together(self.health(color), exposition.traffic())
-            side = seen.of(side)
+            side = exposition.of(side, seen)
         return replace(side, weight_pct=float(control.served[color])) if color in control.served else side
 
 

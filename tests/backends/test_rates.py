@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.deployments.rates import WINDOW_S, Count, Rates, Traffic
-from backends.models import ENOUGH_REQUESTS
+from backends.models import ENOUGH_REQUESTS, ColorState
 
 
 def looks(*counts: tuple[float, int, int]) -> list[Traffic]:
@@ -40,6 +40,21 @@ def test_a_count_that_begins_anew_is_another_one() -> None:
         rates.traffic(Count(at=at, requests=requests, failed=failed))
     assert rates.traffic(Count(at=3.0, requests=10, failed=9)) == Traffic(pending=True)
     assert rates.traffic(Count(at=4.0, requests=40, failed=9)).requests == 30
+
+
+def test_a_new_version_is_not_judged_by_the_requests_of_the_one_before() -> None:
+    rates = Rates()
+
+    def look(at: float, version: str | None, requests: int, failed: int) -> ColorState:
+        seen = rates.traffic(Count(at=at, requests=requests, failed=failed))
+        return rates.of(ColorState(version=version), seen)
+
+    look(1.0, "2.5.0", 100, 0)
+    assert look(2.0, "2.5.0", 140, 30).error_pct == 75.0
+    assert look(3.0, None, 150, 35).error_pct is not None, "a version that nobody can say is no other one"
+    fresh = look(4.0, "2.5.1", 160, 40)
+    assert (fresh.error_pct, fresh.requests, fresh.rates_pending) == (None, None, True)
+    assert look(5.0, "2.5.1", 185, 40).error_pct == 0.0
 
 
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 60), st.floats(0, 1)), min_size=1, max_size=60))

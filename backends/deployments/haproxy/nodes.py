@@ -14,7 +14,7 @@ from backends.deployments.haproxy.state import Counters, NodeState, combine, rea
 from backends.deployments.haproxy.weights import Server
 from backends.deployments.rates import Count, Rates, Traffic
 from backends.errors import BackendError
-from backends.models import TruthLayer
+from backends.models import ColorState, TruthLayer
 from backends.ports import SwitchState
 
 
@@ -178,6 +178,10 @@ class SideRates:
             )
             for color, counters in reading.counts().items()
         }
+
+    def of(self, color: str, side: ColorState, seen: Traffic) -> ColorState:
+        """`side` with what came of its version."""
+        return self._of[color].of(side, seen)
 
 
 def endpoints_of(reading: Reading, colors: tuple[str, ...], at: datetime) -> TruthLayer:

@@ -140,7 +140,7 @@ class HaproxySwitch:
         sides = {color: _side(reading, color, told) for color, told in sides.items()}
         if not reading.problems:
             for color, seen in self._rates.traffic(reading, time.monotonic()).items():
-                sides[color] = seen.of(sides[color])
+                sides[color] = self._rates.of(color, sides[color], seen)
         said = (shares_words(control.served) if control.served else "", control.detail)
         # Who has traffic where, and that some clients get no answer.
         known = bool(control.edited) and not control.weights

@@ -114,9 +114,10 @@ class ClusterSwitch(Generic[T]):
         )
         behind = endpoints.value not in ("unknown", control.live)  # what it reaches lags: who gets what is not known
         shares = {} if behind else control.served
+        sides = list(map(self._measured, colors, sides, traffic))
         states = {
-            color: replace(seen.of(side), weight_pct=float(shares[color]) if color in shares else None)
-            for color, side, seen in zip(colors, sides, traffic, strict=True)
+            color: replace(side, weight_pct=float(shares[color]) if color in shares else None)
+            for color, side in zip(colors, sides, strict=True)
         }
         truth = Truth(
             control=TruthLayer(value=control.live, detail=self._said(control), at=at), endpoints=endpoints, data=data
@@ -303,6 +304,10 @@ class ClusterSwitch(Generic[T]):
     async def _traffic(self, color: str) -> Traffic:
         exposition = self._expositions.get(color)
         return await exposition.traffic() if exposition else Traffic()
+
+    def _measured(self, color: str, side: ColorState, seen: Traffic) -> ColorState:
+        exposition = self._expositions.get(color)
+        return exposition.of(side, seen) if exposition else side
 
 
 def _gaining(before: Weights, weights: Weights) -> str:
