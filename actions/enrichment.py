@@ -22,7 +22,7 @@ from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, oth
 from actions.switching.rollback_plan import must_be_of_this_switch, other_version
 from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import Targets
-from actions.telling import STOPPED_WORDS, over_at, what_it_does
+from actions.telling import STOPPED_WORDS, hold_end, over_at, what_it_does
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Deployment, LastSwitch, RollbackOffer, SwitchMark
@@ -125,6 +125,7 @@ async def enriched(
         orphaned_since=alone,
         orphaned_why=why_alone(occupied, journal.location) if occupied is not None and alone is not None else "",
         action_stopped=STOPPED_WORDS if stopped else "",
+        action_then=hold_end(occupied, policy.zone) if occupied and alone is None else "",
         action_held=first_line(occupied.hold.why) if occupied and occupied.hold and alone is None else "",
         ways_out=_ways_out(occupied) if occupied is not None and (alone is not None or stopped) else "",
         last_switch=last,

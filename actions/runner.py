@@ -111,7 +111,7 @@ async def _run_owned(
 
     def stopped(why: str) -> None:
         if not _is_told(begun, begun.status, why):
-            notices.held(begun, why)
+            notices.held(begun, f"{why}{work.hold_end}")
 
     async with journal.keeping(action_id, plan.context, lost):
         work = Work(journal, hold, plan, history, park=park, stopped=stopped, seen=begun.switch)

@@ -26,6 +26,7 @@ _PHASES = {
     "smoke": "smoke-testing", "shift": "moving traffic", "verify": "verifying", "analyse": "judging", "bake": "baking",
     "retire": "retiring", "shift-back": "moving traffic back", "verify-back": "verifying the way back",
 }  # fmt: skip
+_BACKWARDS = ("shift-back", "verify-back")
 _WATCHES = ("analyse", "bake")
 """The phases that take their time: when they are over is known. Others say only when they are given up."""
 
@@ -179,6 +180,20 @@ def pause_words(action: Action, zone: tzinfo) -> str:
         return ""
     reason = f": {clean(paused.reason, 300)}" if paused.reason else ""
     return f"paused by {paused.by or 'somebody'} since {local_words(paused.since, zone)}{reason}"
+
+
+def hold_end(action: Action, zone: tzinfo) -> str:
+    """`goes back by itself at 14:12:00 CET`: what comes of a hold that nobody ends; of one on the way back, that it
+    gives up then. Empty where it is not held, or nobody runs it."""
+    if action.hold is None or not action.open or unattended(action):
+        return ""
+    if action.hold.until is None:
+        return "until the evidence comes or somebody decides"
+    return f"{_then(action)} at {local_words(action.hold.until, zone)}"
+
+
+def _then(action: Action) -> str:
+    return "gives up" if kind_of(action.kind).back or action.phase in _BACKWARDS else "goes back by itself"
 
 
 def cause(action: Action) -> str:

@@ -286,6 +286,17 @@ class Work:
         found = left_s(told.data)
         return float("inf") if found is None else found
 
+    @property
+    def hold_end(self) -> str:
+        """`; it goes back by itself in 10m`: what comes of the hold that it is in; empty where it is in none."""
+        left = self.hold_left_s()
+        if left is None:
+            return ""
+        if left == float("inf"):
+            return ", until the evidence comes or somebody decides"
+        then = "gives up" if self._way == "rolling_back" or kind_of(self.plan.kind).back else "goes back by itself"
+        return f"; it {then} in {Duration(round(max(0.0, left)))}"
+
     def hold_why(self) -> str:
         """Why the hold was begun; empty where there is none."""
         hold = hold_of(self.history)

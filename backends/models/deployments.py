@@ -170,7 +170,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     which it only watches is over; where `action` is null, `action_about` says that one of another journal may be at
     work. `orphaned_since`: the last sign of its runner, where nobody runs it, `orphaned_why` what its runner said last,
     `action_stopped` that its runner is a process of this host that is stopped, in words (else empty),
-    `action_held` why it waits for evidence or for a person, which is a warning,
+    `action_held` why it waits for evidence or for a person, which is a warning, and `action_then` what comes of it by
+    itself, and when, in words,
     and `ways_out` the commands that go on with it or end it; `action_unknown`: why nobody
     knows whether one is open. `verified_version`: what was proven on the live side when it took the traffic.
     `changed_since`: that the traffic is not as the newest change of the journal left it, and how that is accepted on a
@@ -201,6 +202,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     ways_out: str = ""
     action_stopped: str = ""
     action_held: str = ""
+    action_then: str = ""
     action_unknown: str = ""
     verified_version: str | None = None
     changed_since: str | None = None

@@ -5,11 +5,12 @@ import contextlib
 import signal
 import time
 from collections.abc import Iterator
+from datetime import tzinfo
 
 from actions.kinds import kind_of
 from actions.models import Action, Consent, Refused, Request
 from actions.orphans import frozen_words, is_frozen
-from actions.telling import STOPPED_WORDS, step_status
+from actions.telling import STOPPED_WORDS, hold_end, step_status
 from backends.command_line import command
 from backends.errors import BackendError
 from console.cli.options import Common
@@ -68,7 +69,7 @@ async def _watched(
                 if common.output == "jsonl":
                     print_lines([seen] if seen.open and seen != action else [])
                 elif not common.quiet:
-                    _say_steps(seen, said)
+                    _say_steps(seen, said, session.context.zone)
                 action = seen
                 if alone and (needs_a_page(action) if back else waits_for_a_person(action)):
                     break
@@ -146,7 +147,7 @@ def needs_a_page(action: Action) -> bool:
     return action.status == "paused" and action.error is not None and action.error.kind == "target_unhealthy"
 
 
-def _say_steps(action: Action, said: set[str]) -> None:
+def _say_steps(action: Action, said: set[str], zone: tzinfo) -> None:
     for step in action.steps:
         mark = f"{step.name} {step.status}"
         if mark not in said and step.status != "pending":
@@ -160,7 +161,7 @@ def _say_steps(action: Action, said: set[str]) -> None:
     if action.status in ("paused", "conflict", "in_doubt") and standing not in said:
         said.add(standing)
         why = action.error.message if action.error else "by an order"
-        say(f"{UNICODE.warning} {action.status}: {why}")
+        say("; ".join(filter(None, (f"{UNICODE.warning} {action.status}: {why}", hold_end(action, zone)))))
 
 
 @contextlib.contextmanager

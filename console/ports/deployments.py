@@ -110,7 +110,8 @@ def _says(item: Deployment) -> str:
     because = f", {why}" if (why := why_not_well(item)) else ""
     nobody = f", nobody runs {item.action}" if item.orphaned_since is not None else ""
     nobody += f", {item.action}: {item.action_stopped}" if item.action_stopped else ""
-    nobody += f", {item.action} is held: {item.action_held}" if item.action_held else ""
+    held = ", ".join(filter(None, (item.action_held, item.action_then)))
+    nobody += f", {item.action} is held: {held}" if item.action_held else ""
     nobody += f", {item.elsewhere}" if item.elsewhere else ""
     known = "".join(f", {first_line(words)}" for _, words in against(item))
     armed = " ARMED" if item.armed else ""

@@ -16,6 +16,7 @@ from actions.telling import (
     cause,
     doing,
     failed_words,
+    hold_end,
     is_noop,
     outcome,
     phase_told,
@@ -167,7 +168,7 @@ def _of_action(action: Action, zone: tzinfo) -> OpenItem:
     how = "" if unattended(action) and action.status == "running" else f"{outcome(action)}, "
     words = f"{title(action)}{way(action)}: {how}{phase_told(action.phase) or 'no step yet'}"
     if action.hold is not None:
-        words += f"; held: {action.hold.why}"
+        words += f"; held: {', '.join(filter(None, (action.hold.why, hold_end(action, zone))))}"
     if action.orphaned_since is not None:
         words += f"; {orphan_words(action, zone)}: {ways_out(action)}"
     if action.stopped_pid:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from actions.models import Action, OpenConsole, is_starting
 from actions.orphans import orphan_words, since_words, stopped_ways, ways_out
-from actions.telling import STOPPED_WORDS, cause, is_noop, outcome, pause_words
+from actions.telling import STOPPED_WORDS, cause, hold_end, is_noop, outcome, pause_words
 from backends.models import (
     Alert,
     CheckResult,
@@ -146,7 +146,7 @@ def _truth(deployment: Deployment, view: View) -> str:
 def _back(deployment: Deployment, view: View) -> str:
     offer = deployment.rollback
     if offer is None or offer.to is None:
-        return offer.reason.partition(":")[0] if offer is not None and offer.reason else NOTHING
+        return offer.reason.partition(": ")[0] if offer is not None and offer.reason else NOTHING
     if not offer.ready:
         return f"{offer.to.upper()} not ready"
     return f"{offer.to.upper()} ready, {how_ready(deployment, offer)}"
@@ -161,8 +161,9 @@ def _open_action(deployment: Deployment, view: View) -> str:
     if deployment.action is None or deployment.orphaned_since is None:
         if deployment.action is None:
             return deployment.action_about or NOTHING
-        held = f"{UNICODE.warning} held: {deployment.action_held}: " if deployment.action_held else ""
-        return f"{held}{deployment.action} {action_words(deployment, view.now)}"
+        held = f"{UNICODE.warning} " if deployment.action_held else ""
+        then = f", {deployment.action_then}" if deployment.action_then else ""
+        return f"{held}{deployment.action} {action_words(deployment, view.now)}{then}"
     alone = since_words(deployment.orphaned_since, view.zone, deployment.orphaned_why)
     return f"{UNICODE.critical} {alone}: {deployment.ways_out}"
 
@@ -175,7 +176,8 @@ def _status(action: Action, view: View) -> str:
             return outcome(action)
         if is_starting(action):
             return f"{action.status}, not started yet"
-        return pause_words(action, view.zone) or " ".join(filter(None, (action.status, cause(action))))
+        said = pause_words(action, view.zone) or " ".join(filter(None, (action.status, cause(action))))
+        return ", ".join(filter(None, (said, hold_end(action, view.zone))))
     return f"{UNICODE.critical} {action.status}, {orphan_words(action, view.zone)}: {ways_out(action)}"
 
 

@@ -43,6 +43,9 @@ def why_in_full(item: Deployment) -> str:
         return ""
     layers = (item.truth.control, item.truth.endpoints, item.truth.data)
     unsure = item.live in ("unknown", "mixed")
+    if item.live == "mixed" and is_split(item) and not item.action and item.controller is None:
+        whose = " of this journal" if item.elsewhere else ""
+        return f"traffic is split, and no action{whose} is open on it: {item.truth.control.detail}".removesuffix(": ")
     said = next((layer.detail for layer in layers if (unsure or layer.value != item.live) and layer.detail), "")
     return said or next((_ill(name, side) for name, side in item.colors.items() if not side.healthy), "")
 
@@ -155,9 +158,8 @@ def freeze_words(freeze: Freeze, zone: tzinfo) -> str:
 def is_split(deployment: Deployment) -> bool:
     """Whether traffic is shared out, and no layer says otherwise: a fresh request sees any side that has some."""
     truth = deployment.truth
-    sides = {name for name, state in deployment.colors.items() if state.weight_pct}
     shared = truth.control.value == "mixed" and truth.endpoints.value in ("mixed", "unknown")
-    return shared and truth.data.value in {*sides, "mixed", "unknown"}
+    return shared and truth.data.value in {*deployment.taking, "mixed", "unknown"}
 
 
 def disagreement(deployment: Deployment) -> str:
@@ -258,7 +260,7 @@ def action_words(deployment: Deployment, now: datetime) -> str:
 
 def _open_action(deployment: Deployment, moment: Moment) -> Line:
     """The same, loud where nobody goes on with it."""
-    about = action_words(deployment, moment.now)
+    about = ", ".join(filter(None, (action_words(deployment, moment.now), deployment.action_then)))
     if moment.symbols.arrow.isascii():
         about = about.replace("→", "->")
     if deployment.orphaned_since is not None:

@@ -82,7 +82,7 @@ async def test_what_is_held_is_told_once_and_what_an_operator_paused_is_not(
     assert await complaints(house) == []
     assert [event["what"] for event in told(receiver)] == ["started", "held", "succeeded"]
     assert told(receiver)[1]["text"].startswith(
-        "test: flip analytics blue → green held: GREEN: nobody could look (audit "
+        "test: flip analytics blue → green held: GREEN: nobody could look, until the evidence comes or somebody decides"
     )
 
 

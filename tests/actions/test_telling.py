@@ -1,11 +1,12 @@
 """An action in words: it names what it is about, and one that had nothing to do is no move."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from actions.models import Action, ActionError, GateView
-from actions.telling import is_noop, outcome, short_title, title, way
+from actions.models import Action, ActionError, GateView, Hold
+from actions.telling import hold_end, is_noop, outcome, short_title, title, way
 
 
 def action(**fields: Any) -> Action:
@@ -62,3 +63,23 @@ def test_what_took_it_back_is_named_and_not_who_ordered_it(status: str, kind: st
     gates = tuple(GateView(name=name, word=word, sample="") for name, word in (("p99", "pass"), ("error-rate", "fail")))
     error = ActionError(kind=kind, message="abort ordered by mia" if kind == "ordered" else "what was seen")
     assert outcome(action(status=status, error=error, gates=gates)) == words
+
+
+@pytest.mark.parametrize(
+    ("fields", "minutes", "words"),
+    [
+        ({}, 10, "goes back by itself at 01 Mar 14:10 UTC"),
+        ({}, None, "until the evidence comes or somebody decides"),
+        ({"phase": "shift-back"}, 10, "gives up at 01 Mar 14:10 UTC"),
+        ({"kind": "rollback"}, 10, "gives up at 01 Mar 14:10 UTC"),
+        ({"orphaned_since": datetime(2026, 3, 1, tzinfo=UTC)}, 10, ""),
+        ({"status": "succeeded"}, 10, ""),
+    ],
+)
+def test_what_comes_of_a_hold_by_itself_and_when(fields: dict[str, Any], minutes: int | None, words: str) -> None:
+    """No line said it, and a canary went back at night that everybody thought was waiting for somebody."""
+    since = datetime(2026, 3, 1, 14, tzinfo=UTC)
+    until = None if minutes is None else since + timedelta(minutes=minutes)
+    held = action(**{"status": "paused", "hold": Hold(why="no requests", since=since, until=until), **fields})
+    assert hold_end(held, UTC) == words
+    assert hold_end(action(), UTC) == ""

@@ -13,6 +13,7 @@ from backends.models import (
     AlertState,
     ColorState,
     ControllerView,
+    Deployment,
     FailedExpectation,
     OrderOffer,
     QualityScore,
@@ -438,3 +439,35 @@ def test_a_switch_that_is_armed_says_so_at_every_width(width: int) -> None:
     assert lines[0].split()[:5] == ["✗", "analytics", "live", "GREEN", "2.4.1"]
     assert (item.health, lines[0].split()[5]) == ("critical", "ARMED")
     assert "ARMED: any reload goes to BLUE 100 %" in " ".join(line.strip(" ✗") for line in lines)
+
+
+def test_a_hold_says_why_once_and_what_comes_of_it_by_itself() -> None:
+    then = "goes back by itself at 14:12:00 UTC"
+    item = deployment(
+        live="mixed", action="8A1", action_about="canary 25 %, held: no requests", action_held="no requests",
+        action_then=then,
+    )  # fmt: skip
+    assert then in " ".join(line.strip() for line in block(item, 60))
+    (line,) = item_table(Deployment, [item], View.at_now(UTC))[1:]
+    assert (line.count("no requests"), then in line) == (1, True)
+
+
+def test_a_split_that_nobody_is_known_to_have_made_says_that_it_is_one() -> None:
+    """It was critical, and no line said why."""
+    half = TruthLayer(value="mixed", detail="BLUE 50 %   GREEN 50 %")
+    item = deployment(live="mixed", truth=Truth(control=half, endpoints=half, data=TruthLayer(value="green")))
+    item = replace(item, colors={name: replace(side, weight_pct=50) for name, side in item.colors.items()})
+    words = "traffic is split, and no action is open on it: BLUE 50 %   GREEN 50 %"
+    assert (item.health, reasons([item])[0]) == ("critical", f"analytics: {words}")
+    unknown = replace(item, colors={name: replace(side, weight_pct=None) for name, side in item.colors.items()})
+    assert reasons([unknown])[0] == f"analytics: {words}", "as of nodes that differ: nobody knows the shares"
+    theirs = replace(item, action_about="A1 of another journal", mark=None)
+    assert "no action of this journal is open" in reasons([theirs])[0]
+
+
+def test_why_there_is_no_way_back_is_not_cut_at_the_mark() -> None:
+    reason = "by the mark on the switch (01M0SX5B800000000000000001:shift[50]) it is not known which side is back"
+    item = deployment(rollback=RollbackOffer(to=None, ready=False, reason=reason))
+    assert reason in item_table(Deployment, [item], View.at_now(UTC))[1]
+    already = RollbackOffer(to=None, ready=False, reason="back already: BLUE has all traffic")
+    assert "BLUE has all" not in item_table(Deployment, [deployment(rollback=already)], View.at_now(UTC))[1]
