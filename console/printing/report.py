@@ -86,9 +86,13 @@ def incident(facts: Facts) -> list[str]:
         f"# {facts.title}: {_full(facts.since, facts)} to {_time(facts.until, facts)}",
         "",
         f"Written {_full(facts.made_at, facts)} {zone_name(facts.made_at, facts.zone)}. T0: {began}.",
-        *_section("Timeline", [_event(event, facts) for event in facts.events]),
-        *_section("Problems now", _evidence(facts)),
-        *_section("Actions", [_action(action, facts) for action in facts.actions if _within(action, facts)]),
+        *_section("Timeline", [_event(event, facts) for event in facts.events], _lost(facts)),
+        *_section("Problems now", _evidence(facts), _lost(facts, *_NOW)),
+        *_section(
+            "Actions",
+            [_action(action, facts) for action in facts.actions if _within(action, facts)],
+            _lost(facts, JOURNAL),
+        ),
         *_section("What could not be seen", unseen),
         *_audit(facts),
     ]
@@ -103,15 +107,20 @@ def handover(items: Sequence[OpenItem], facts: Facts) -> list[str]:
     """What the next shift takes over as lines of Markdown: what is wrong now, then by kind what is open, with who left
     it so and until when."""
     lines = [f"# {facts.title}: handover {_full(facts.made_at, facts)} {zone_name(facts.made_at, facts.zone)}"]
-    lines += _section("Problems now", _evidence(facts))
-    for kind, heading in _KINDS.items():
-        lines += _section(heading, [_open_item(item, facts) for item in items if item.kind == kind])
+    lines += _section("Problems now", _evidence(facts), _lost(facts, *_NOW))
+    for kind, (heading, *told_by) in _KINDS.items():
+        found = [_open_item(item, facts) for item in items if item.kind == kind]
+        lines += _section(heading, found, _lost(facts, *told_by))
     return [*lines, *_section("What could not be seen", _unseen(facts)), *_audit(facts)]
 
 
-_KINDS = {
-    "action": "Open actions", "red": "Red for a day", "ack": "Acknowledged", "silence": "Silenced",
-    "freeze": "Frozen", "rejected": "Rejected versions", "paused": "Paused pipelines", "override": "Overridden guards",
+JOURNAL = "journal"
+_NOW = ("pipelines", "quality", "alerts", "deployments", "checks")
+_KINDS = {  # the heading, and which sources tell of it
+    "action": ("Open actions", JOURNAL, "deployments"), "red": ("Red for a day", "pipelines", "quality", "alerts"),
+    "ack": ("Acknowledged", "alerts"), "silence": ("Silenced", "alerts"), "freeze": ("Frozen", JOURNAL),
+    "rejected": ("Rejected versions", JOURNAL), "paused": ("Paused pipelines", "pipelines"),
+    "override": ("Overridden guards", JOURNAL),
 }  # fmt: skip
 
 
@@ -213,8 +222,28 @@ def _long_red(score: QualityScore) -> str:
     return f"{score.named} {side} {score.crit:g}{f' {score.unit}' if score.unit else ''} for a day or longer"
 
 
-def _section(heading: str, lines: Sequence[str]) -> list[str]:
-    return ["", f"## {heading}", "", *(lines or ["None."])]
+def _section(heading: str, lines: Sequence[str], lost: Sequence[str] = ()) -> list[str]:
+    """`lost`: who could not be asked of it: then nobody knows that there is none, or no more."""
+    unread = f"{', '.join(lost)} could not be read"
+    if not lines:
+        return ["", f"## {heading}", "", f"Unknown: {unread}." if lost else "None."]
+    return ["", f"## {heading}", "", *lines, *([f"- Not all is known: {unread}."] if lost else [])]
+
+
+def _lost(facts: Facts, *told_by: str) -> list[str]:
+    """Of the panels `told_by`, or of all, and of the journal, those sources of which an answer is missing."""
+    found = []
+    for snapshot in facts.sources:
+        whose = JOURNAL if snapshot.type == JOURNAL else snapshot.key.panel
+        if whose in told_by or not told_by:
+            name = "the journal" if whose == JOURNAL else f"{snapshot.key.panel} {_plain(snapshot.key.name)}"
+            part = "" if _is_lost(snapshot) else f"a part of {name}" if snapshot.missing else None
+            found += [] if part is None else [part or name]
+    return list(dict.fromkeys(found))
+
+
+def _is_lost(snapshot: Snapshot) -> bool:
+    return snapshot.error is not None or snapshot.fetched_at is None
 
 
 def _event(event: Event, facts: Facts) -> str:
@@ -299,8 +328,11 @@ def _open_item(item: OpenItem, facts: Facts) -> str:
 
 
 def _unseen(facts: Facts) -> list[str]:
-    lost = [snapshot for snapshot in facts.sources if snapshot.error is not None or snapshot.fetched_at is None]
-    lines = [f"- {snapshot.key.panel} {snapshot.key.name}: {_plain(_why(snapshot))}" for snapshot in lost]
+    lines = [
+        f"- {snapshot.key.panel} {snapshot.key.name}: {_plain(why)}" for snapshot in facts.sources
+        for why in [*([_why(snapshot)] if _is_lost(snapshot) else []), *(part.message for part in snapshot.missing)]
+    ]  # fmt: skip
+    lines = list(dict.fromkeys(lines))
     blind = [event for event in facts.events if event.kind == "unwatched"]
     lines += [f"- {_time(event.at, facts)} {_plain(event.text)}" for event in blind]
     if (first := facts.unwatched_until) is not None:

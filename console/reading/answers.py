@@ -46,7 +46,7 @@ def source_reports(snapshots: Iterable[Snapshot]) -> list[SourceReport]:
 
 def error_reports(snapshots: Iterable[Snapshot]) -> list[ErrorReport]:
     """One report for each source that failed, or was never heard of in time, and for each part that one lacks."""
-    reports = []
+    reports: list[ErrorReport] = []
     for snapshot in snapshots:
         source = f"{snapshot.key.panel}.{snapshot.key.name}"
         if snapshot.error is not None:
@@ -58,7 +58,7 @@ def error_reports(snapshots: Iterable[Snapshot]) -> list[ErrorReport]:
         reports += [
             ErrorReport(kind=part.kind, source=source, message=part.message, fix=part.fix) for part in snapshot.missing
         ]
-    return reports
+    return [report for number, report in enumerate(reports) if report not in reports[:number]]
 
 
 def journal_reports(unknown: str) -> list[ErrorReport]:

@@ -94,6 +94,34 @@ def test_a_quiet_window_says_so_in_every_section() -> None:
     assert incident(facts()).count("None.") == 4
 
 
+def test_what_nobody_could_read_is_not_said_to_be_none() -> None:
+    """Each section says so of the sources that it depends on, and of no other."""
+    error = SourceError("unreachable", "connection refused", "")
+    dead = Snapshot(key=SourceKey("alerts", "am"), type="alertmanager", error=error)
+    text = "\n".join(handover([], facts(sources=(dead, dead))))
+    said = dict(each.split("\n\n", 1) for each in text.split("## ")[1:])
+    unknown = "Unknown: alerts am could not be read."
+    for heading in ("Problems now", "Red for a day", "Acknowledged", "Silenced"):
+        assert said[heading].strip() == unknown, heading
+    for heading in ("Open actions", "Frozen", "Rejected versions", "Paused pipelines", "Overridden guards"):
+        assert said[heading].strip() == "None.", heading
+    assert said["What could not be seen"].strip() == "- alerts am: connection refused"
+    lost = replace(dead, key=SourceKey("timeline", "journal"), type="journal")
+    text = "\n".join(handover([], facts(sources=(lost,))))
+    assert text.count("Unknown: the journal could not be read.") == 4
+    report = "\n".join(incident(facts(alert(1), sources=(dead, lost))))
+    assert "- Not all is known: alerts am could not be read." in report
+    assert "## Actions\n\nUnknown: the journal could not be read." in report
+
+
+def test_a_part_that_is_missing_is_not_none_either() -> None:
+    part = SourceError("unreachable", "peer-2: connection refused", "")
+    half = Snapshot(key=SourceKey("alerts", "am"), type="alertmanager", fetched_at=NOW, missing=(part,))
+    text = "\n".join(handover([], facts(sources=(half,))))
+    assert "## Silenced\n\nUnknown: a part of alerts am could not be read." in text
+    assert "- alerts am: peer-2: connection refused" in text
+
+
 def test_words_from_outside_are_no_markdown() -> None:
     named = replace(alert(1, summary="<script> [x](http://evil) `rm`"), labels={"dataset": "a` [x](http://evil) `b"})
     text = "\n".join(incident(facts(named)))
