@@ -13,12 +13,13 @@ from actions.expected import SwitchExpected
 from actions.ids import now, time_text
 from actions.journal.audit import AuditEntry
 from actions.journal.journal import Journal
+from actions.journal.lease import steady_clock
 from actions.journal.rows import Changes, Late, kept_plan
 from actions.models import Action, Actor, Consent, Refused, Request
 from actions.orphans import orphaned_since
 from actions.work import Work
 from tests.actions.conftest import Clock
-from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, House
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import ALICE, begun, draft, execute, here
 from tests.actions.switching.test_moved_since import shown
 from tests.two_colors import TwoColors
@@ -273,3 +274,18 @@ def test_dora_goes_by_the_order_of_the_journal(clock: Clock) -> None:
     newest_first = [done(2, "rollback", NONE), done(1, "flip", AHEAD)]
     row = dora(newest_first, since=at - AHEAD, until=at + 2 * AHEAD)[0]
     assert (row.deployments, row.failed, row.restored) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=1), -timedelta(hours=1)])
+async def test_a_bake_lasts_as_long_as_it_was_to_last(
+    tmp_path: Path, service: TwoColors, clock: Clock, step: timedelta
+) -> None:
+    async with House(tmp_path / "state", service, bake="3s") as house:
+        flip = await house.gate.submit(await house.gate.plan(replace(ANALYTICS_FLIP, timeout_s=600.0)), YES)
+        await house.reaches(flip, "bake")
+        clock.ahead = step
+        began = steady_clock()
+        assert (await house.ended(flip)).status == "succeeded"
+        assert 1.5 < steady_clock() - began < 60
+        back = await house.order(ANALYTICS_ROLLBACK)
+        assert (back.status, back.changed, service.weights()) == ("succeeded", True, BLUE)
