@@ -14,6 +14,7 @@ from actions.telling import cause, doing, is_noop, outcome, standing, title, una
 from backends.models import Health, TimelineEvent, alert_subject
 from backends.ports import Metrics, Point, Series
 from backends.text import clean, clean_labels
+from console.reading.recorded_times import clock_words, dated
 from panels.kinds.timeline_ends import CONSOLES
 from panels.words import ago, took
 
@@ -30,18 +31,26 @@ LOOKBACK_S = 300  # of Prometheus: how old a sample may be to count
 FINE_STEPS = 40  # looks within one step, at most
 MOST_ALERTS = 500
 _CHECKED: dict[str, Health] = {"warning": "warning", "critical": "critical", "unknown": "unknown"}
-_NEVER = datetime.max.replace(tzinfo=UTC)
+_NEVER, _NOTHING = datetime.max.replace(tzinfo=UTC), timedelta()
 _ABOUT = ("service", "pipeline", "dag_id", "dataset", "instance")
 
 
 def of_actions(
-    actions: Iterable[Action], since: datetime, until: datetime, *, now: datetime = _NEVER
+    actions: Iterable[Action],
+    since: datetime,
+    until: datetime,
+    *,
+    now: datetime = _NEVER,
+    records: Sequence[AuditRecord] = (),
 ) -> list[TimelineEvent]:
     """Each action where it ended; as long as it is open where it began, or since when it needs somebody. What is
-    recorded has happened by `now`: where the clock of its host was ahead it is not hidden until then."""
+    recorded has happened by `now`: where the clock of its host was ahead it is not hidden until then. `records`: of the
+    journal, in whose order the actions are told."""
     found = []
+    off = {record.action: at - record.done_at for record, at in dated(records, now) if at and record.done_at}
     for action in actions:
-        at = _by(now, action.ended_at or _stands_since(action) or action.started_at)
+        own = action.ended_at or _stands_since(action) or action.started_at
+        at = None if own is None else min(now, own + off.get(action.id or "", _NOTHING))
         if at is None or not since <= at <= until:
             continue
         who = f" by {action.actor.person}" if action.actor else ""
@@ -61,7 +70,7 @@ def of_actions(
                 at=at,
                 kind="action",
                 ref=action.id or "",
-                text=clean(words, 500),
+                text=clean(words, 500) + clock_words(at, own),
                 health=health,
                 made=action.ref or "",
                 going_on=action.open,
@@ -69,10 +78,6 @@ def of_actions(
             )
         )
     return found
-
-
-def _by(now: datetime, at: datetime | None) -> datetime | None:
-    return None if at is None else min(at, now)
 
 
 def _stands_since(action: Action) -> datetime | None:
@@ -101,13 +106,13 @@ def of_moves(
     else had changed the switch."""
     titles = {action.id: title(action) for action in actions}
     found = []
-    for record in records:
-        at, in_conflict = _by(now, record.done_at), record.kind == "verdict" and record.result == "conflict"
+    for record, at in dated(list(records), now):
+        in_conflict = record.kind == "verdict" and record.result == "conflict"
         words = record.detail if in_conflict else _moved(record)
         if words and at is not None and since <= at <= until:
             told = titles.get(record.action) or f"{record.order} {record.target}"
             health: Health = "warning" if in_conflict else "ok"
-            text = clean(f"{told}: {words}", 500)
+            text = clean(f"{told}: {words}", 500) + clock_words(at, record.done_at)
             found.append(TimelineEvent(at=at, kind="action", ref=record.action, text=text, health=health))
     return found
 
@@ -128,8 +133,8 @@ def of_notes(
     """What people wrote down, and changes of state that `teal check --record` kept."""
     records, found = list(records), []
     changed = _next_of_its_check(records)
-    for record in records:
-        if record.kind == "note" and (at := _by(now, record.done_at)) is not None and since <= at <= until:
+    for record, at in dated(records, now):
+        if record.kind == "note" and at is not None and since <= at <= until:
             who = f"{record.actor.person}: " if record.actor and not record.target else ""
             health: Health = _CHECKED.get(record.result, "ok") if record.target else "ok"
             about = f"{record.target.partition(':')[2]} {record.result}: " if record.target else ""
@@ -138,7 +143,7 @@ def of_notes(
                     at=at,
                     kind="note",
                     ref=f"note/{record.seq}",
-                    text=f"{who}{about}{record.detail}",
+                    text=f"{who}{about}{record.detail}{clock_words(at, record.done_at)}",
                     health=health,
                     until=changed.get(record.seq),
                     going_on=health != "ok" and record.seq not in changed,

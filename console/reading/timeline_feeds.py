@@ -95,7 +95,7 @@ class TimelineSources:
         records = await self._reader.records_here(since=since)
         watched = await self._reader.watched()
         return (
-            *history.of_actions(actions, _reach(since, until), until, now=now),
+            *history.of_actions(actions, _reach(since, until), until, now=now, records=records),
             *history.of_moves(actions, records, since, until, now=now),
             *history.of_notes(records, since, until, now=now),
             *history.of_watches(watched, since, until, _reach(since, until)),

@@ -20,6 +20,7 @@ from backends.models import (
 )
 from backends.ports import Point, Series
 from console.reading.history import of_actions, of_metrics, of_moves, of_notes, of_watches
+from console.reading.recorded_times import in_order
 from panels.kinds.timeline import events
 
 NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
@@ -275,3 +276,35 @@ def test_what_a_clock_ahead_recorded_is_told_now_and_not_when_that_time_comes() 
     assert [event.at for event in told] == [NOW, NOW]
     before = NOW - timedelta(minutes=30)
     assert of_actions([ahead], SINCE, before, now=NOW) == []
+
+
+def test_the_records_of_a_journal_are_told_in_its_order() -> None:
+    """A clock was ten minutes ahead for the first action, and was set right since."""
+
+    def of(name: str, minutes: float, kind: Any = "result", **more: Any) -> AuditRecord:
+        return AuditRecord(seq=1, at=ago(minutes).isoformat(), kind=kind, action=name, **more)
+
+    records = [
+        of("", 40, "note", detail="begun", actor=Actor(login="mia")), of("A", 20), of("B", 29), of("B", 28),
+        of("", 27, "note", detail="well", actor=Actor(login="mia")),
+        of("L", 27, late=True, happened_at=ago(35).isoformat()),
+    ]  # fmt: skip
+    first, second, late = action(id="A", ended=20), action(id="B", ended=28), action(id="L", ended=35)
+    told = of_actions([second, first, late], SINCE, NOW, now=NOW, records=records) + of_notes(records, SINCE, NOW)
+    assert [event.ref for event in sorted(told, key=lambda event: event.at)] == ["note/1", "A", "L", "B", "note/1"]
+    (moved,) = [event for event in told if event.ref == "A"]
+    assert moved.text.endswith(" (20m00s later by its host's clock)")
+    assert not [event for event in told if event is not moved and "clock" in event.text]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "order"),
+    [
+        ((10, 20, 5), (20, 20, 5)), ((20, 10, 5), (20, 10, 5)), ((-10,), (0,)), ((-10, 5), (5, 5)),
+        ((40, 30, 90, 28, 27), (40, 30, 30, 28, 27)), ((), ()),
+    ],
+)  # fmt: skip
+def test_as_few_times_as_can_be_are_not_believed(minutes: tuple[float, ...], order: tuple[float, ...]) -> None:
+    found = in_order([ago(each) for each in minutes], NOW)
+    assert [round((NOW - at).total_seconds() / 60, 3) for at in found] == list(order)
+    assert found == sorted(found)
