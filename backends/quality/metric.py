@@ -284,9 +284,10 @@ class MetricQuality:
 
 
 def _changes(values: Mapping[datetime, float]) -> dict[datetime, float]:
-    """Those that are another than the one before."""
+    """Those that are another than the one before, and that one: until then it was so."""
     pairs = sorted(values.items())
-    return {at: value for (_, before), (at, value) in itertools.pairwise(pairs) if value != before} | dict(pairs[:1])
+    changed = (pair for pair in itertools.pairwise(pairs) if pair[0][1] != pair[1][1])
+    return dict(pairs[:1]) | dict(itertools.chain.from_iterable(changed))
 
 
 def _is_nameless(dataset: str) -> bool:

@@ -82,14 +82,24 @@ def _with_data(run: PipelineRun, scores: list[QualityScore], links: Links) -> Pi
 
 
 def written_by(run: PipelineRun, scores: Sequence[QualityScore], links: Links | None) -> list[QualityScore]:
-    """The scores of the datasets that this very run wrote, or that nobody has judged since."""
+    """The scores of the datasets that this very run wrote, or that nobody has judged since; none that has fallen only
+    after what the run wrote had been measured to be better."""
     datasets = {name for row in (links.rows if links else ()) if row.pipeline == run.pipeline for name in row.datasets}
     linked = [score for score in scores if score.dataset in datasets or (score.run_ref and score.run_ref == run.ref)]
-    return [score for score in linked if score.state == "unknown" or _since(run, score)]
+    return [score for score in linked if score.state == "unknown" or (_since(run, score) and not _fell(run, score))]
 
 
 def _since(run: PipelineRun, score: QualityScore) -> bool:
     return run.started_at is None or score.evaluated_at is None or score.evaluated_at >= run.started_at
+
+
+def _fell(run: PipelineRun, score: QualityScore) -> bool:
+    """Whether the first measurement after its end was better than the newest one: something else made it worse."""
+    if run.ended_at is None or score.evaluated_at is None:
+        return False
+    after = (point for point in score.trend if run.ended_at <= point.at < score.evaluated_at)
+    first = min(after, key=lambda point: point.at, default=None)
+    return first is not None and severity_rank(score.judged(first.score)) > severity_rank(score.state)
 
 
 def _judge(score: QualityScore, last_success: dict[str, PipelineRun], links: Links) -> QualityScore:

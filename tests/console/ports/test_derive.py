@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from backends.models import Alert, PipelineRun, QualityScore
+from backends.models import Alert, PipelineRun, QualityScore, TrendPoint
 from console.ports.derive import impact, judge_quality, judge_runs, latest_runs, linked, names_of
 from console.ports.links import LinkRow, Links
 from console.ports.store import Snapshot, SourceError, SourceKey
@@ -110,6 +110,27 @@ def test_a_green_run_is_as_bad_as_what_it_wrote(evaluated, state, data, health):
     [judged] = judge_runs([run(20, 10)], [replace(score(evaluated), state=state)], LINKS)
     assert (judged.state, judged.data, judged.health) == ("success", data, health)
     assert judge_runs([judged], [], LINKS) == [run(20, 10)], "and no longer where nobody says so"
+
+
+@pytest.mark.parametrize(
+    ("trend", "data"),
+    [
+        ([(25, 0.99), (8, 0.97), (5, 0.55)], None),
+        ([(25, 0.99), (8, 0.55), (5, 0.55)], "critical"),
+        ([(25, 0.99), (15, 0.97), (5, 0.55)], "critical"),
+        ([(8, 0.9), (5, 0.55)], None),
+        ([(8, 0.55), (7, 0.97), (5, 0.55)], "critical"),
+        ([(5, 0.55)], "critical"),
+        ([], "critical"),
+    ],
+    ids=["fell later", "first was bad", "first is the newest", "from warning", "came and went", "alone", "no trend"],
+)
+def test_a_score_that_falls_long_after_a_run_is_not_what_it_wrote(trend, data):
+    """A gauge that is scraped all the time is measured after every run, whatever made it fall."""
+    points = tuple(TrendPoint(NOW - timedelta(minutes=ago), value) for ago, value in trend)
+    fell = replace(score(5), score=0.55, state="critical", trend=points)
+    [judged] = judge_runs([run(20, 10)], [fell], LINKS)
+    assert judged.data == data
 
 
 def test_only_the_newest_run_of_a_pipeline_wrote_what_is_there():
