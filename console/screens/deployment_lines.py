@@ -84,6 +84,7 @@ def truth_rows(deployment: Deployment, of: Symbols, *, known: bool = True) -> li
     for name in LAYERS:
         layer = _layer(deployment, name)
         odd = layer.value == "unknown" or ((layer.value == "mixed" or differ) and not planned)
+        odd = odd or (name == "control" and bool(deployment.armed))
         symbol = mark(("unknown" if layer.value == "unknown" else "critical") if odd else _sure("ok", known), of)
         lead = Content.assemble(symbol, " ", (f"{name:<10}", MUTED), fit(color_word(layer.value), 8))
         age = seconds_since(layer.at)
