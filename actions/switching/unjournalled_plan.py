@@ -30,6 +30,7 @@ from backends.ports import SwitchState
 from backends.text import clean
 
 NO_JOURNAL, RUNNER_LIVES = "no-journal", "runner-lives"
+_WITHOUT = "it is done without, its records kept in a file"
 
 
 async def plan_without_journal(
@@ -39,9 +40,10 @@ async def plan_without_journal(
     plan = None if request.to else await _by_copy(request, policy, journal.location, target)
     if plan is None or plan.expected.queued_to:
         occupied = "" if plan or request.to else await _open_in(journal, policy.context, request.service, error)
-        plan = await _written_here(request, policy, target, plan, occupied)
+        plan = await _written_here(request, policy, target, plan, occupied, journal.location)
     unwritten = Finding(
-        level="warning", code=NO_JOURNAL, text=f"{error.message}: it is done without, its records kept in a file",
+        level="warning", code=NO_JOURNAL,
+        text=f"{error.message}: {'nothing has to be done' if plan.already else _WITHOUT}",
         fix=f"by the command line only: {command('deploy rollback', request.service, flags='-y')}",
     )  # fmt: skip
     runners = [] if plan.already else _runners(journal.location, plan.expecting(SwitchExpected).stamp)
@@ -84,10 +86,18 @@ async def _open_in(journal: Journal, context: str, service: str, error: JournalE
 
 
 async def _written_here(
-    request: Request, policy: Policy, target: SwitchTarget, queued: Plan | None, occupied: str
+    request: Request,
+    policy: Policy,
+    target: SwitchTarget,
+    queued: Plan | None,
+    occupied: str,
+    location: JournalLocation,
 ) -> Plan:
     """`queued` would be an order to an action that is open: it can not be given, and its runner may be dead. `occupied`
-    is open, and its row or its history can not be gone by: an older change than its own is not taken back."""
+    is open, and its row or its history can not be gone by: an older change than its own is not taken back.
+
+    Where the traffic is there already and a runner may live, it is written once more, as it is: that runner sees the
+    write and goes no further. A release that was about to move traffic did so a second after "back already"."""
     state = await observed(target)
     colors = target.settings.colors
     if request.to:
@@ -101,8 +111,12 @@ async def _written_here(
                 f"{occupied} is open, and the last write on the switch is not its own: which side is back is not known"
             )
             back = Back(why=why)
-    move = Move(state=state, to=state.live if back.already else back.to, already=back.already)
+    stops = back.already and bool(_runners(location, state.stamp))
+    move = Move(state=state, to=state.live if back.already else back.to, already=back.already and not stops)
     findings: list[Finding] = []
+    if stops:
+        text = f"{state.live.upper()} keeps the traffic: it is written once more, so that no runner takes it from there"
+        findings.append(Finding(level="warning", code=RUNNER_LIVES, text=text))
     if back.already and queued is not None:
         opened = queued.expected.queued_to
         ends = command("action abandon", opened, reason="WHY")

@@ -402,3 +402,22 @@ async def test_on_a_standby_it_is_read_and_the_way_back_runs(
         await at(house)
         assert await add_late(house.journal, "test", ENV) == [back.id]
         assert (await plan_of(house)).already
+
+
+async def test_a_release_that_was_about_to_move_traffic_is_stopped_by_a_rollback_without_the_journal(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    """ "Back already", said the rollback, and a second after the journal was back the release moved all traffic."""
+    deploy = ["sh", "-c", "sleep 4; echo $1 > $0.version", "{color}", "{version}"]
+    async with House(tmp_path / "state", service, deploy=deploy) as house:
+        release = await in_phase(house, "deploy", Request(kind="release", service="analytics", version="2.5.0"))
+        path = house.location.path
+        assert path is not None
+        with locked(path, "BEGIN EXCLUSIVE"):
+            plan = await plan_of(house)
+            assert (plan.already, plan.to) == (False, "blue")
+            back = await house.gate.submit(plan, YES, without_journal=Unjournalled(house))
+            assert back.status == "succeeded"
+        ended = await house.ended(release)
+        assert ended.error is not None
+        assert (ended.error.kind, service.weights()) == ("conflict", BLUE)
