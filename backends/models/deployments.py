@@ -239,7 +239,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     def health(self) -> Health:
         """A switch that is ARMED, an action that nobody runs or whose runner is stopped, a way back that failed,
         a live version that nobody verified or that was rejected,
-        requests that fail, unknown or mixed truth is worst; then an unhealthy side that takes traffic, then traffic
+        requests that fail, an unhealthy side that takes traffic, unknown or mixed truth is worst; then traffic
         that somebody moved outside, an action that is held or of another journal, failures among few requests, no proof
         or no way back."""
         taking = list(self.taking.values())
@@ -257,10 +257,10 @@ class Deployment(Struct, frozen=True, kw_only=True):
             return "unknown"
         if self.controller is not None and self.controller.phase == "unknown":
             return "unknown"
+        if any(color.healthy is False for color in taking):  # also the old side of a canary: most users are there
+            return "critical"
         if self.live == "mixed":  # a split is somebody's plan, or nobody's
             return "warning" if self.action or self._moves_itself else "critical"
-        if any(color.healthy is False for color in taking):
-            return "critical"
         if any(color.healthy is None for color in taking):
             return "unknown"
         proven = self.truth.data.value != "unknown"

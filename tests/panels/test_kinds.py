@@ -218,6 +218,11 @@ def test_a_live_side_whose_requests_fail_is_critical_and_its_share_is_never_drop
     assert "4.9 %" in block(few, width, Moment(NOW, roomy=False))[1]
     split = deployment("m", "mixed", action="8A1", colors={**sides, "blue": replace(failing, weight_pct=5)})
     assert split.health == "critical", "a canary that fails is not somebody's plan"
+    sick = {
+        "blue": replace(sides["blue"], weight_pct=20),
+        "green": replace(sides["green"], weight_pct=80, healthy=False),
+    }
+    assert deployment("m", "mixed", action="8A1", colors=sick).health == "critical", "the old side has most users"
     idle = deployment(colors={**sides, "blue": replace(failing, weight_pct=0)})
     assert idle.health == "ok", "nobody is sent there"
 
