@@ -15,7 +15,7 @@ from backends.deployments.kubernetes.control import FENCE, OP, WROTE
 from backends.deployments.kubernetes.switch import KubernetesSwitch
 from backends.errors import BackendError
 from backends.http import Http
-from backends.models import Finding
+from backends.models import Finding, TruthLayer
 from backends.registry import AdapterContext, build
 from backends.testing.deployments import BLUE, GREEN, Meddle, Sicken, SwitchContract
 from tests.live.kubernetes import Cluster, Namespace, namespace
@@ -94,6 +94,21 @@ async def test_a_selector_that_names_no_color_is_unknown_and_never_written_over(
         assert says in error.message
     assert [one.code for one in await adapter.preflight(found, GREEN) if one.level == "block"] == ["selector"]
     assert space.get_service()["spec"].get("selector") == there
+
+
+async def test_endpoints_that_lag_behind_the_selector_leave_the_shares_unknown(
+    adapter: KubernetesSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The selector says where traffic shall go; who gets it is what is behind the Service."""
+    shown = await adapter.deployment()
+    assert {name: side.weight_pct for name, side in shown.colors.items()} == {"blue": 100, "green": 0}
+
+    async def lagging(*_: Any) -> TruthLayer:
+        return TruthLayer(value="green", detail="2 of GREEN")
+
+    monkeypatch.setattr(adapter._of, "endpoints", lagging)
+    shown = await adapter.deployment()
+    assert (shown.live, [side.weight_pct for side in shown.colors.values()]) == ("mixed", [None, None])
 
 
 async def test_an_edit_of_something_else_is_no_conflict(space: Namespace, adapter: KubernetesSwitch) -> None:
