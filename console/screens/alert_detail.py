@@ -73,7 +73,7 @@ class AlertDetail(ItemDetail):
     def rows(self) -> list[Row]:
         alert = self.alert
         rows = [row("summary", alert.summary or "none given")]
-        rows.append(row("state", self._state(alert), style_of(alert.health)))
+        rows.append(self._state_row(alert))
         rows.append(row("since", self.when(alert.since)))
         if others := sum(is_alike(other, alert) for other in self.session.store.items("alerts")) - 1:
             rows.append(row("one of", f"{others + 1:,} in one row: v in the list shows each"))
@@ -92,6 +92,11 @@ class AlertDetail(ItemDetail):
         if self._silences:
             rows += [*heading("Silenced by"), *self._silences]
         return rows + self.impact()
+
+    def _state_row(self, alert: Alert) -> Row:
+        if self.gone:
+            return row("state", f"no longer there; last seen {self._state(alert)}", MUTED)
+        return row("state", self._state(alert), style_of(alert.health))
 
     @staticmethod
     def _state(alert: Alert) -> str:

@@ -49,6 +49,7 @@ class ItemDetail(Detail):
     def __init__(self, session: Session, item: Any) -> None:
         super().__init__(session)
         self.item = item
+        self.gone = False
 
     @property
     def subject(self) -> Any:
@@ -70,12 +71,12 @@ class ItemDetail(Detail):
 
     def show(self) -> None:
         """Write everything anew."""
-        gone = False
+        self.gone = False
         port, ref = port_of(self.item), getattr(self.item, "ref", "")
         if port is not None and ref:
             found = next((item for item in self.session.store.items(port.name) if item.ref == ref), None)
-            gone, self.item = found is None, found or self.item
-        self.query_one(Frame).titles(title_of(self.item), self._heading(gone))
+            self.gone, self.item = found is None, found or self.item
+        self.query_one(Frame).titles(title_of(self.item), self._heading())
         self.query_one("#lines", Paragraphs).show(self.rows())
         self.query_one(Linked).show(self.session.linked(self.item) if port is not None and ref else [])
 
@@ -93,9 +94,9 @@ class ItemDetail(Detail):
         chosen = self.query_one(Linked)
         chosen.action_cursor_down() if step > 0 else chosen.action_cursor_up()
 
-    def _heading(self, gone: bool) -> Content:
+    def _heading(self) -> Content:
         health = self.item.health
-        words = "no longer there" if gone else health
+        words = "no longer there" if self.gone else health
         port, now = port_of(self.item), self.app.now()
         lost = readings.lost_source(self.session.store, port.name, source_name(self.item), now) if port else None
         if lost is not None:

@@ -21,6 +21,7 @@ from backends.models import severity_rank
 from backends.text import short_id
 from console.ports.store import Snapshot
 from console.printing.tables import on_words
+from console.screens import everywhere
 from console.screens.host import leave
 from console.screens.prompt import Prompt
 from console.screens.working import work
@@ -39,16 +40,19 @@ REREAD_S = 1.0
 
 
 class ListScreen(Screen[None], inherit_bindings=False):
-    """One list over the whole screen. `read` gives its items and is asked again while the screen is open."""
+    """One list over the whole screen. `read` gives its items and is asked again while the screen is open. As long as it
+    is `awaited` nothing is known of them: Enter opens what is under the cursor once they are there."""
 
     AUTO_FOCUS = "Listing"
     ESCAPE_TO_MINIMIZE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace", "back", "back", id="back", key_display="q"),
         Binding("slash", "filter", "filter", id="filter"),
+        Binding("enter", "open_once_read", "open", id="list.open", show=False),
     ]
 
     app: Host
+    awaited = False
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class ListScreen(Screen[None], inherit_bindings=False):
         opened: Callable[[Any], None] | None = None,
     ) -> None:
         super().__init__()
+        self._open_once_read = False
         self._read = read
         self.list = Listing(kind)
         if opened is not None:
@@ -80,6 +85,10 @@ class ListScreen(Screen[None], inherit_bindings=False):
         moment = Moment(self.app.now(), self.app.session.context.zone, self.app.symbols)
         self.list.apply(self._read(), moment)
         self.box.show(moment, self.sources(moment), extra=self.extra())
+        if self._open_once_read and not self.awaited:
+            self._open_once_read = False
+            if self.is_current and not self.list.open_current():
+                self.app.say(everywhere.why_not("list.open", self))
 
     def on_listing_highlighted(self, event: Listing.Highlighted) -> None:
         """What can be done with a row is shown once there is one."""
@@ -99,7 +108,11 @@ class ListScreen(Screen[None], inherit_bindings=False):
         return ()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return True
+        return action != "open_once_read" or self.awaited
+
+    def action_open_once_read(self) -> None:
+        """Typed before there is anything to open."""
+        self._open_once_read = True
 
     def action_filter(self) -> None:
         self.prompt.ask("/", self.list.filter, self.list.set_filter, back=self.list)
@@ -346,6 +359,7 @@ class ActionsScreen(ListScreen):
     ]
 
     def __init__(self, app: Host) -> None:
+        self.awaited = True
         self._known: list[Action] = []
         self._places: dict[str | None, int] = {}
         self._on: list[OpenConsole] = []
@@ -362,7 +376,7 @@ class ActionsScreen(ListScreen):
         self._fetch()
 
     def _lost(self, error: BackendError) -> None:
-        self._unknown = who_acts(error)
+        self.awaited, self._unknown = False, who_acts(error)
         self.box.empty = "Unknown: the journal can not be read"
         self.show()
 
@@ -376,7 +390,7 @@ class ActionsScreen(ListScreen):
         except BackendError as error:
             self._lost(error)
             return
-        self._unknown, self.box.empty = "", ACTIONS.empty
+        self.awaited, self._unknown, self.box.empty = False, "", ACTIONS.empty
         self.show()
 
     def extra(self) -> Sequence[Cell]:

@@ -57,6 +57,7 @@ class SilencesScreen(ListScreen):
         for name in self._names:
             self._known.expect(Snapshot(key=SourceKey("alerts", name), type="", interval_s=READ_S))
         self.box.needs_source = bool(self._names)
+        self.awaited = bool(self._names)
         self.box.none = "nothing silenced"
         self.box.empty = NONE if self._names else NO_SOURCE
 
@@ -102,6 +103,7 @@ class SilencesScreen(ListScreen):
         if found.error is not None and before is not None:
             found = replace(before, error=found.error)
         self._known.put(replace(found, interval_s=READ_S))
+        self.awaited = any(snapshot.unread for snapshot in self._known.snapshots())
         if self.is_running:
             self.show()
 

@@ -278,6 +278,24 @@ async def test_a_side_says_what_it_answers_itself_where_haproxy_is_not_read(
         return ColorState(healthy=True, version="2.9.0", detail="healthy")
 
     monkeypatch.setattr(UrlSides, "health", well)
-    side = (await answers({"show servers state": "no backend\n\n"}).deployment()).colors["blue"]
-    assert (side.healthy, side.version, side.ready) == (None, "2.9.0", None), "nobody counted servers"
-    assert side.detail.startswith("it answers healthy itself; what HAProxy says is not known: ")
+    adapter = answers({"show servers state": "no backend\n\n"})
+    found = await adapter.deployment()
+    side = found.colors["blue"]
+    assert (side.healthy, side.version, side.ready) == (True, "2.9.0", None), "nobody counted servers"
+    assert side.detail.startswith("healthy; what HAProxy says is not known: ")
+    assert (found.truth.control.value, found.live, found.health) == ("unknown", "unknown", "unknown")
+    asked = await adapter.color_health("blue")
+    assert asked.healthy is None, "to go on both have to say yes"
+    assert asked.detail.startswith("it answers healthy itself; what HAProxy says is not known: ")
+
+
+async def test_a_mean_of_long_ago_is_not_shown_as_of_now(answers: Answers) -> None:
+    """HAProxy's is of the last 1024 requests, whenever they came."""
+    for since, shown in (("3", True), ("3600", False), ("-1", False)):
+        stat = (
+            STAT.replace("rtime,", "rtime,lastsess,")
+            .replace(",12,http", f",12,{since},http")
+            .replace(",0,http", ",0,-1,http")
+        )
+        found = await answers({"show stat": stat}).deployment()
+        assert ("12 ms mean" in found.colors["blue"].detail) is shown, since

@@ -23,6 +23,7 @@ from backends.times import away
 
 _VARIABLE = re.compile(r"type=\w+ value=<(.*)>\s*\Z", re.DOTALL)
 _RUNNING = 2
+IDLE_S = 60  # as long as the rates of a side look back
 
 
 class Mark(Struct, frozen=True, kw_only=True):
@@ -281,9 +282,15 @@ def _counters(node: Node, stat: list[dict[str, str]], color_of: dict[str, str]) 
         http = row.get("mode") == "http"
         # What came to no response is in no hrsp of its server: a request that failed, all the same.
         requests = answered + _without_answer(node, row) if http else number(node, row, "stot")
-        time = float(number(node, row, "rtime")) if http and answered else None
+        time = float(number(node, row, "rtime")) if http and answered and not _is_idle(row) else None
         found[color] = found.get(color, Counters()) + Counters(requests, failed, time)
     return found
+
+
+def _is_idle(row: dict[str, str]) -> bool:
+    """Whether its last request is so long ago that HAProxy's mean of the last ones says nothing of now."""
+    since = row.get("lastsess", "")
+    return since == "-1" or (since.isdecimal() and int(since) > IDLE_S)
 
 
 def _without_answer(node: Node, row: dict[str, str]) -> int:

@@ -137,7 +137,10 @@ class HaproxySwitch:
         control = reading.switch(colors)
         data, sides = await together(self._sides.data(), self._sides.states(control))
         now = datetime.now(UTC)
-        sides = {color: _side(reading, color, told) for color, told in sides.items()}
+        sides = {
+            color: _side(reading, color, told) if reading.states else _by_itself(reading, told)
+            for color, told in sides.items()
+        }
         if not reading.problems:
             for color, seen in self._rates.traffic(reading, time.monotonic()).items():
                 sides[color] = self._rates.of(color, sides[color], seen)
@@ -338,6 +341,11 @@ class HaproxySwitch:
         if (found.weights, found.revision) != (expected.weights, expected.revision):
             said = found.detail or shares_words(found.weights)
             raise BackendError("conflict", f"{where}: it says {said}, stamp {found.stamp or 'none'}: changed")
+
+
+def _by_itself(reading: Reading, told: ColorState) -> ColorState:
+    """What a color says where no node answers. To be seen only: a way to go on asks `color_health`, for both."""
+    return replace(told, detail=f"{told.detail}; what HAProxy says is not known: {reading.problem}")
 
 
 def _side(reading: Reading, color: str, told: ColorState) -> ColorState:

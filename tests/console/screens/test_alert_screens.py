@@ -104,6 +104,7 @@ async def test_an_alert_says_all_that_is_known_of_it() -> None:
         assert "no longer there" not in text_of(app)
         session.put("alerts", "am", OTHER)
         await until(pilot, lambda: "no longer there" in text_of(app), "it says that it is gone")
+        assert "state no longer there; last seen acknowledged, severity critical" in lines(screen)
 
 
 async def test_a_state_that_nobody_knows_keeps_its_word() -> None:

@@ -1,5 +1,6 @@
 """What can be ordered of an action, and a release from the console: plans and forms, and the reason where not."""
 
+import asyncio
 from typing import Any, get_args
 
 import pytest
@@ -262,6 +263,31 @@ async def test_x_in_the_list_of_actions() -> None:
         await pilot.press("x")
         await until(pilot, lambda: isinstance(app.screen, ActionMenu), "the menu is open")
         assert "pause at the next safe point" in text_of(app)
+
+
+class SlowJournal(Journal):
+    """Answers once it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = asyncio.Event()
+
+    async def actions(self, *, open_only: bool = False) -> list[Action]:
+        await self.let.wait()
+        return await super().actions(open_only=open_only)
+
+
+async def test_enter_before_the_list_of_actions_is_there_opens_the_first() -> None:
+    session = SlowJournal()
+    app = TealApp(session, now=lambda: fakes.NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("at", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ActionsScreen), "the list is open")
+        assert "nothing to open" not in text_of(app)
+        session.let.set()
+        await until(pilot, lambda: isinstance(app.screen, ActionScreen), "the first action is open")
+        assert "nothing to open" not in text_of(app)
 
 
 def test_without_a_journal_the_way_back_can_be_planned() -> None:
