@@ -232,14 +232,16 @@ def _section(heading: str, lines: Sequence[str], lost: Sequence[str] = ()) -> li
 
 def _lost(facts: Facts, *told_by: str) -> list[str]:
     """Of the panels `told_by`, or of all, and of the journal, those sources of which an answer is missing."""
-    found = []
+    whole, parts = dict[str, None](), dict[str, None]()
     for snapshot in facts.sources:
         whose = JOURNAL if snapshot.type == JOURNAL else snapshot.key.panel
         if whose in told_by or not told_by:
             name = "the journal" if whose == JOURNAL else f"{snapshot.key.panel} {_plain(snapshot.key.name)}"
-            part = "" if _is_lost(snapshot) else f"a part of {name}" if snapshot.missing else None
-            found += [] if part is None else [part or name]
-    return list(dict.fromkeys(found))
+            if _is_lost(snapshot):
+                whole[name] = None
+            elif snapshot.missing:
+                parts[name] = None
+    return [*whole, *(f"a part of {name}" for name in parts if name not in whole)]
 
 
 def _is_lost(snapshot: Snapshot) -> bool:

@@ -120,6 +120,9 @@ def test_a_part_that_is_missing_is_not_none_either() -> None:
     text = "\n".join(handover([], facts(sources=(half,))))
     assert "## Silenced\n\nUnknown: a part of alerts am could not be read." in text
     assert "- alerts am: peer-2: connection refused" in text
+    lost = Snapshot(key=SourceKey("alerts", "am"), type="alertmanager", error=part)
+    text = "\n".join(handover([], facts(sources=(half, lost))))
+    assert "## Silenced\n\nUnknown: alerts am could not be read." in text, "the part is of what is lost anyway"
 
 
 def test_words_from_outside_are_no_markdown() -> None:
