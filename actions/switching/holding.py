@@ -12,12 +12,14 @@ from backends.command_line import command
 from backends.settings import Duration
 
 HOLD_S = 600.0
+REST_DOWN = "rest_down"
 
 
 class Missing(Struct, frozen=True, kw_only=True):
     """What is missing. `at_most_s`: how long that is borne; None: until somebody decides. `kind`: `held` where it is
     evidence, that a person may do without; `unreachable` where nobody can look, and `target_unhealthy` where nothing
-    works and somebody should know of it now: no order goes on past these."""
+    works and somebody should know of it now: no order goes on past these; `rest_down` where it is the side that has the
+    rest of the traffic."""
 
     words: str
     at_most_s: float | None
@@ -67,6 +69,9 @@ class Hold:
         if kind_of(plan.kind).back:
             return command("action watch", self._work.action_id)
         back = command("deploy rollback", plan.service)
+        if missing.kind == REST_DOWN:  # where a rollback would lead, nobody is served
+            accept = command("action accept", self._work.action_id, reason="WHY")
+            return f"make {plan.from_.upper()} healthy, it goes on by itself then; or go on without it: {accept}"
         if missing.kind == "target_unhealthy":
             to, from_ = plan.to.upper() or "the new side", plan.from_.upper() or "the old side"
             return f"make {to} healthy, it goes on by itself then; or make {from_} healthy, then {back}"
@@ -89,7 +94,9 @@ class Holding(Hold):
         newest = self._looks.newest
         if self.nothing_works:
             return Missing(words=newest.detail, at_most_s=self._all_down_s, kind="target_unhealthy")
-        return self.missing(newest.detail, kind) if self._looks.in_a_row("all down", *seen) else None
+        if self._looks.in_a_row("rest down"):
+            return self.missing(newest.detail, REST_DOWN)
+        return self.missing(newest.detail, kind) if self._looks.in_a_row("all down", "rest down", *seen) else None
 
     @property
     def nothing_works(self) -> bool:

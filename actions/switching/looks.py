@@ -14,11 +14,12 @@ APART_S = 0.5
 MAX_IN_FLIGHT = 8
 _KEPT = 64
 
-Seen = Literal["good", "down", "other", "all down", "unreached", "unproven", "unread", "unseen"]
+Seen = Literal["good", "down", "other", "all down", "rest down", "unreached", "unproven", "unread", "unseen"]
 """What one look came to. `down`: the side itself refused, failed or is unhealthy, asked directly or through the load
 balancer. `all down`: so did the other side, or the load balancer can not be reached: it is not this side that failed.
-`unreached`: only the load balancer can not be. `other`: another side answered. `unproven`: an answer that names no
-side. `unread`: the control object can not be read. `unseen`: nobody could look."""
+`rest down`: only the other side does, which has the rest of the traffic. `unreached`: only the load balancer can not
+be reached. `other`: another side answered. `unproven`: an answer that names no side. `unread`: the control object can
+not be read. `unseen`: nobody could look."""
 
 
 class Sample(Struct, frozen=True):

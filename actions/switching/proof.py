@@ -97,6 +97,9 @@ class Proof:
             if seen is not None and not seen.reached and not await self._nothing_is_behind():
                 also.append(f"the load balancer can not be reached: {seen.error}")
             return Sample("all down", "; and ".join([down, *also])) if also else Sample("down", down)
+        if weights.get(other) and others.healthy is False and health.healthy:
+            words = f"{other.upper()}, which has {weights[other]} % of the traffic, is not healthy: {others.detail}"
+            return Sample("rest down", words, health.version)
         sample = self._answered(weights, color, health, seen)
         return Sample("unseen", found.pending) if sample.seen == "good" and found.pending else sample
 

@@ -85,11 +85,14 @@ class Verifying:
             problem = await self._problem()
             if not problem or (time.monotonic() >= self._until and self._elsewhere is None):
                 return problem
-            by_hand = self._work.steering.accepted and self._work.hold_left_s() is not None
-            if by_hand and not self._holding.nothing_works:
+            if self._by_hand and not self._holding.nothing_works:
                 self._looked += f", {ACCEPTED}"
                 return ""
             await asyncio.sleep(AGAIN_S)
+
+    @property
+    def _by_hand(self) -> bool:
+        return self._work.steering.accepted and self._work.hold_left_s() is not None
 
     async def _problem(self) -> str:
         if not await self._seen():
@@ -117,7 +120,7 @@ class Verifying:
             taken = (await self._proof.counts()).requests
             self._share.count({color: now - self._before.get(color, 0) for color, now in taken.items()})
             left_s = self._until - time.monotonic()
-            if self._share.fits() or left_s <= 0:
+            if self._share.fits() or left_s <= 0 or self._by_hand:
                 return self._share.fits()
             await self._prober.next_answer(min(AGAIN_S, left_s))
 

@@ -95,9 +95,11 @@ class Watching:
                 smoking.cancel()
                 smoking, self._unsmoked = None, "smoke: out of time, killed"
             sample = self._looks.newest
-            over = time.monotonic() >= until or work.steering.promoted
-            ready = sample.seen == "good" and (smoking is None or smoking.done()) and not work.steering.paused
             by_hand = work.steering.accepted or work.steering.promoted
+            skips = work.steering.promoted or (by_hand and sample.seen == "rest down")
+            over = time.monotonic() >= until or skips
+            fit = ("good", "rest down") if by_hand else ("good",)
+            ready = sample.seen in fit and (smoking is None or smoking.done()) and not work.steering.paused
             proven = verdict.word == "pass" and not self._unsmoked and not self._unanswered()
             if over and ready and (by_hand or proven):
                 await self._succeed(verdict)

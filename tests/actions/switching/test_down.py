@@ -1,6 +1,7 @@
 """A side that is down is left at once, and only for what it did itself: not for lag, nor for what else fails."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 import subprocess
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from actions import targets
 from actions.endings import Failed
 from actions.journal.steering import possible_orders
-from actions.models import Action, Refused
+from actions.models import Action, Consent, Refused
 from actions.outcome import exit_code
 from actions.switching import looks, way_back
 from actions.switching.looks import Looks, Sample, Seen
@@ -165,6 +166,31 @@ async def test_a_side_that_hangs_in_the_bake_is_left_where_the_load_balancer_cou
     if counts:
         assert seen.error is not None
         assert "that GREEN took failed" in seen.error.message
+
+
+@pytest.mark.parametrize("phase", ["verify[50]", "analyse[50]"])
+async def test_where_the_old_side_goes_down_it_is_held_and_a_person_may_go_on(
+    house: House, service: TwoColors, phase: str
+) -> None:
+    """Most users were on it: a canary at 20 % verified on for two minutes, and promote and accept were refused."""
+    action = await in_phase(house, service, phase)
+    service.faults["blue"].status = 500
+    service.router_frozen = None
+    held = await house.stands(action, "paused")
+    assert held.hold is not None
+    assert held.error is not None
+    assert "BLUE, which has 50 % of the traffic, is not healthy: HTTP 500" in held.error.message
+    assert f"teal action accept {action.id}" in held.error.fix
+    assert "rollback" not in held.error.fix  # it would be refused: nobody is served there
+    watch = Watch()
+    while service.weights() != GREEN:
+        seen = await house.gate.action(str(action.id))
+        if seen.hold is not None and seen.status == "paused":
+            accept = replace(GRADUAL, order="accept", ref=str(action.id))
+            with contextlib.suppress(Refused):  # it was released meanwhile
+                await house.gate.submit(await house.gate.plan(accept), Consent(confirmed=True, reason="BLUE is dead"))
+        assert watch.seconds() < 40
+        await asyncio.sleep(0.3)
 
 
 def tally(*answers: tuple[str | None, float, bool]) -> Tally:
