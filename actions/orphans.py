@@ -105,12 +105,14 @@ def why_alone(action: Action, location: JournalLocation) -> str:
 
 
 def why_orphaned(action: Action, location: JournalLocation) -> str:
-    """Why its last runner of this host ended before it, in its own words; where it left none, that there is no room
-    for them, or nothing: it was killed."""
+    """Why its last runner of this host ended before it, or before it owned it, in its own words; where it left none,
+    that there is no room for them, or nothing: it was killed."""
     room = location.room()
     full = room.words if room is not None and room.health == "critical" else ""
     owner = action.owner
-    if owner is None or owner.host != host_name() or not owner.lock:
+    if owner is None:
+        return last_words(owner_file(location.directory, str(action.id))) or full
+    if owner.host != host_name() or not owner.lock:
         return full
     return last_words(Path(owner.lock)) or full
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from actions.doing import Doing, Ground, doing_of
 from actions.journal.config_entry import EDITED, FindEntry, must_be_same_object, same_entry
 from actions.journal.journal import Journal
-from actions.journal.lease import Hold, LeaseHeld, LeaseLost, leave_words, owner_file, release, take
+from actions.journal.lease import Hold, LeaseHeld, LeaseLost, leave_words, owner_file, release, take, why_ended
 from actions.journal.steering import STOPPING, begun_back
 from actions.kinds import kind_of
 from actions.models import ENDED, Action, ActionStatus, Owner, Plan
@@ -50,9 +50,9 @@ async def run_action(
     found: Action | None = None
     try:
         found = await _run(action_id, owner, journal, build, own, park, digest)
-    except BackendError as error:
+    except Exception as error:
         if descriptor is not None:
-            leave_words(descriptor, error.message)
+            leave_words(descriptor, why_ended(error))
         raise
     finally:
         if descriptor is not None:

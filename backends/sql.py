@@ -19,6 +19,7 @@ from backends.imports import import_in_turn
 from backends.paths import path_of
 from backends.redaction import quoted
 from backends.settings import Secret, reveal
+from backends.sql_session import FORMATS
 from backends.text import clean
 from backends.threads import DaemonThreads
 
@@ -32,8 +33,12 @@ PROGRESS_STEPS = 10_000  # of SQLite's machine, about a millisecond, between two
 LIBPQ = ("psycopg", "psycopg2")
 _WITH_CONNECT_TIMEOUT = ("psycopg", "psycopg2", "pymysql", "mysqldb")
 _READ_ONLY_TRANSACTION: dict[str, tuple[str, ...]] = {
-    # Inside the transaction, since a pooler such as PgBouncer refuses them as options of the connection.
-    "postgresql": ("SET TRANSACTION READ ONLY", "SET LOCAL statement_timeout = {ms}"),
+    # One statement each: not every driver takes more at once.
+    "postgresql": (
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED READ ONLY",  # a standby takes no serializable one
+        "SET LOCAL statement_timeout = {ms}",
+        *(f"SET LOCAL {name} = '{value}'" for name, value in FORMATS.items()),
+    ),
 }
 _KIND_OF_SQLSTATE: dict[str, ErrorKind] = {
     "42P01": "not_found", "42703": "not_found", "3D000": "not_found", "3F000": "not_found",

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from actions.journal.config_entry import FindEntry
 from actions.journal.journal import Journal
+from actions.journal.lease import leave_behind, why_ended
 from actions.journal.location import JournalLocation, journal_location
 from actions.runner import run_action
 from actions.targets import described
@@ -71,6 +72,8 @@ def main() -> int:
         asyncio.run(_run(action_id, location, config, context, digest))
     except Exception as error:
         _write_down(directory, action_id, error)
+        if directory is not None:
+            leave_behind(directory, action_id, why_ended(error))
         return 1
     return 0
 

@@ -19,10 +19,12 @@ from sqlalchemy.exc import OperationalError
 
 from actions.ids import now
 from actions.journal.audit import not_text
+from actions.journal.errors import only_read
 from actions.journal.location import JournalLocation
 from backends.errors import BackendError
 from backends.file_locks import lock_within
 from backends.sql import libpq_arguments
+from backends.sql_session import FORMATS, set_local
 
 READ_ONLY = "tealdeck_read_only"
 WAIT_MS = "tealdeck_wait_ms"
@@ -41,12 +43,23 @@ _CONNECT = {
     "tcp_user_timeout": 15000,
     "prepare_threshold": None,  # a pooler between may give each transaction another session
 }
-# A writer that is stopped in a transaction (Ctrl-Z, a frozen host) must not keep the others out.
-_POSTGRESQL_SETTINGS = (
-    f"SET lock_timeout = {BUSY_TIMEOUT_MS}",
-    "SET statement_timeout = 10000",
-    "SET idle_in_transaction_session_timeout = 10000",
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+POSTGRESQL_SETTINGS = {
+    **FORMATS,
+    "timezone": "UTC",
+    "standard_conforming_strings": "on",
+    "row_security": "off",  # rows that a policy hides are an error, and not rows that are not there
+    "statement_timeout": "10000",
+    # A writer that is stopped in a transaction (Ctrl-Z, a frozen host) must not keep the others out.
+    "idle_in_transaction_session_timeout": "10000",
+    "transaction_timeout": "0",
+}
+_DURABLE = (
+    "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) "
+    "WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"
+)
+_ALONE = (
+    f"SELECT pg_catalog.pg_advisory_xact_lock({_WRITER}), pg_catalog.pg_is_in_recovery(), "
+    "pg_catalog.current_setting('transaction_read_only')::boolean"
 )
 
 
@@ -55,8 +68,7 @@ def open_engine(location: JournalLocation) -> Engine:
     if location.path is None:
         arguments = {**libpq_arguments(make_url(location.url).query), **_CONNECT}
         engine = create_engine(location.url, pool_pre_ping=True, pool_size=1, connect_args=arguments)
-        event.listen(engine, "connect", _configure_postgresql)
-        event.listen(engine, "begin", _begin_postgresql)
+        event.listen(engine, "begin", partial(_begin_postgresql, location.name))
     else:
         engine = create_engine(URL.create("sqlite", database=str(location.path)))
         event.listen(engine, "do_connect", partial(refuse_planted, location.path))
@@ -159,21 +171,27 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def _configure_postgresql(connection: Any, _record: Any) -> None:
-    with connection.cursor() as cursor:
-        for setting in _POSTGRESQL_SETTINGS:
-            cursor.execute(setting)
-    connection.commit()
-
-
-def _begin_postgresql(connection: Connection) -> None:
+def _begin_postgresql(where: str, connection: Connection) -> None:
     # One view of everything for a reader, as in SQLite; one writer after the other, as there.
-    if _reads(connection):
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    else:
-        if (wait_ms := _wait_ms(connection)) is not None:
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {wait_ms}")
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER})")
+    reads = _reads(connection)
+    level = "REPEATABLE READ READ ONLY" if reads else "READ COMMITTED"
+    lock_ms = BUSY_TIMEOUT_MS if (asked := _wait_ms(connection)) is None else asked
+    settings = set_local({**POSTGRESQL_SETTINGS, "lock_timeout": str(lock_ms)})
+    connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {level}; {settings}")
+    if not reads:
+        connection.exec_driver_sql(_DURABLE)
+        _, standby, read_only = connection.exec_driver_sql(_ALONE).one()
+        if standby or read_only:
+            raise why_only_read(connection, where)
+
+
+def why_only_read(connection: Connection, where: str) -> BackendError:
+    """What is said of a server that takes no writes, or none of this role."""
+    standby, source = connection.exec_driver_sql(
+        "SELECT pg_catalog.pg_is_in_recovery(), (SELECT source FROM pg_catalog.pg_settings WHERE name = "
+        "'default_transaction_read_only')"
+    ).one()
+    return only_read(where, standby=standby, source=source or "")
 
 
 def _wait_ms(connection: Connection) -> int | None:

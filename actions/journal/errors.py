@@ -18,12 +18,18 @@ NO_SENSE = (msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeE
 """What reading a row raises that is not of the shape that this program writes."""
 _NOTHING_WRITTEN = "nothing was written"
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-_LOCK_NOT_AVAILABLE = ("55P03", "57014", "40P01", "40001")
+_LOCK_NOT_AVAILABLE = ("55P03", "40P01", "40001")
+_CANCELED = "57014"
 _NO_SPACE = ("53100", "54000")
 _READ_ONLY = "25006"
 _STOOD_STILL = "25P03"
 _MAY_BE_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL)
 _SHARED_MEMORY_BYTES = 64 * 1024  # the -shm file, and a page of the -wal: https://www.sqlite.org/walformat.html
+_SET_FOR = {
+    "database": "its database", "user": "its role", "database user": "its role in this database",
+    "client": "its connection", "session": "its connection",
+}  # fmt: skip
+"""The `source` of a setting: https://www.postgresql.org/docs/current/view-pg-settings.html"""
 _NO_RIGHT = ("28000", "28P01", "42501")
 
 
@@ -81,10 +87,15 @@ def _is_full(directory: Path) -> bool:
     return found.f_bavail * found.f_frsize < _SHARED_MEMORY_BYTES or found.f_favail == 0 < found.f_files
 
 
-def only_read(where: str) -> BackendError:
-    """What is said of a server that takes no writes."""
-    fix = "name its primary in `journal`: this one is a standby"
-    return BackendError("unreachable", f"journal {where}: it can only be read", fix=fix)
+def only_read(where: str, *, standby: bool = False, source: str = "") -> BackendError:
+    """What is said of a server that takes no writes: `standby`, or where `default_transaction_read_only` is set, by the
+    `source` of pg_settings."""
+    if standby:
+        words, fix = "the server is a standby", "name its primary in `journal`"
+    else:
+        words = f"default_transaction_read_only is on for {_SET_FOR.get(source, 'the server')}"
+        fix = "see who set it and why (a full disk, maintenance), then set it off; `journal` may name another server"
+    return BackendError("unreachable", f"journal {where}: it can only be read: {words}", fix=fix)
 
 
 def journal_error(error: Any, where: str) -> BackendError:
@@ -120,6 +131,8 @@ def _of_postgresql(cause: Any, where: str) -> BackendError:
     words = f"journal {where}: {clean(first_line, 200)}"
     if state in _LOCK_NOT_AVAILABLE:
         return BackendError("timeout", f"journal {where}: another writer keeps it", fix="try again")
+    if state == _CANCELED:
+        return BackendError("timeout", words, fix="see what slows the server, or who canceled it; then try again")
     if state in _NO_SPACE:
         return JournalFull(where)
     if state == _READ_ONLY:

@@ -15,9 +15,11 @@ from msgspec.structs import replace
 
 from actions.journal.location import OWNERS, make_directory
 from actions.models import Owner
+from backends.errors import BackendError
 from backends.file_locks import is_locked, locked_or_closed
 from backends.files import open_plain, read_regular
 from backends.processes import boot_id
+from backends.redaction import redacted
 from backends.text import clean
 
 TAKE_WAIT_S = 1.0
@@ -108,6 +110,24 @@ def leave_words(descriptor: int, words: str) -> None:
     is raised where there is no room for it either."""
     with contextlib.suppress(OSError):
         os.pwrite(descriptor, words.encode()[:LAST_WORDS_BYTES].ljust(LAST_WORDS_BYTES), 0)
+
+
+def why_ended(error: Exception) -> str:
+    """One line that says why a runner ends: what it expected in its own words, anything else with its type."""
+    if isinstance(error, BackendError):
+        return error.message
+    return clean(redacted(f"{type(error).__name__}: {str(error) or 'without a word'}"), LAST_WORDS_BYTES)
+
+
+def leave_behind(directory: Path, action_id: str, words: str) -> None:
+    """The same of a runner that ends before it has locked the file of its action, or just after. Nothing where another
+    holds that."""
+    with contextlib.suppress(OSError):
+        path = owner_file(directory, action_id)
+        descriptor = take(path)
+        if descriptor is not None:
+            leave_words(descriptor, words)
+            release(descriptor, path, ended=False)
 
 
 def last_words(path: Path) -> str:

@@ -23,8 +23,9 @@ from actions.journal.engines import (
     open_engine,
     refuse_planted,
     use_wal,
+    why_only_read,
 )
-from actions.journal.errors import JournalNewer, how_to_move_away, journal_error, only_read, sqlite_error
+from actions.journal.errors import JournalNewer, how_to_move_away, journal_error, sqlite_error
 from actions.journal.location import FILE_NAME, JournalLocation
 from actions.journal.tables import OLDEST_SERVED, SCHEMA_VERSION
 from backends.errors import BackendError
@@ -34,6 +35,14 @@ from backends.text import clean
 _ALEMBIC = threading.Lock()  # its context is one of the process
 _VERSION = re.compile(r"\d{4}")
 _ONLY_READ = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean"
+_HIDDEN = """
+SELECT namespace.nspname FROM pg_catalog.pg_class AS head
+JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = head.relnamespace
+JOIN pg_catalog.pg_class AS version ON version.relnamespace = head.relnamespace AND version.relname = 'alembic_version'
+WHERE head.relname = 'audit_head' AND head.relkind = 'r' AND NOT pg_catalog.pg_table_is_visible(head.oid)
+AND pg_catalog.has_schema_privilege(namespace.oid, 'USAGE') AND pg_catalog.has_table_privilege(head.oid, 'SELECT')
+ORDER BY 1 LIMIT 1
+"""
 
 
 class Database:
@@ -67,7 +76,7 @@ class Database:
         self._refuse_newer()
         with self.reading() as connection:
             if connection.dialect.name != "sqlite" and connection.execute(text(_ONLY_READ)).scalar_one():
-                raise only_read(self._where)
+                raise why_only_read(connection, self._where)
 
     def _refuse_newer(self) -> None:
         if self._found.newer:
@@ -202,8 +211,17 @@ def _bring_up_to_date(engine: Engine, location: JournalLocation) -> _Found:
 
 
 def _found(connection: Connection, location: JournalLocation) -> _Found:
-    """Raises BackendError(config) for a version that is none of ours."""
+    """Raises BackendError(config) for a version that is none of ours, and for tables that are hidden: a second journal
+    beside them would say that nothing was ever done."""
     if not inspect(connection).has_table("alembic_version"):
+        hidden = connection.execute(text(_HIDDEN)).scalar() if connection.dialect.name == "postgresql" else None
+        if hidden is not None:
+            message = (
+                f"journal {location.name}: its tables are in schema {clean(hidden, 63)}, which is not in search_path"
+            )
+            raise BackendError(
+                "config", message, fix="put it into the search_path of its role, or name another database"
+            )
         return _Found("", "", False)
     version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none() or ""
     if version and not _VERSION.fullmatch(version):

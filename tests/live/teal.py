@@ -13,7 +13,8 @@ from tests.warm import Job, run
 class CommandLine:
     """`entry` is the deployment of the config, as plain data; its service is called `analytics`. `env`: what its
     commands find in their environment besides. `cold`: its commands and runners are new interpreters, else they are
-    forked from one that has imported all (`tests.warm`). `more`: what the config has besides, as TOML."""
+    forked from one that has imported all (`tests.warm`). `more`: what the config has besides, as TOML. `journal`: where
+    it is, if not in the state directory."""
 
     def __init__(
         self,
@@ -23,9 +24,11 @@ class CommandLine:
         *,
         cold: bool = False,
         more: str = "",
+        journal: dict[str, str] | None = None,
     ) -> None:
         self.cold = cold
-        lines = ["[contexts.test]", 'title = "analytics"', "[[contexts.test.deployments]]"]
+        lines = ["[contexts.test]", 'title = "analytics"', *([f"journal = {toml(journal)}"] if journal else [])]
+        lines.append("[[contexts.test.deployments]]")
         named = {"name": "analytics", **entry}
         config = home / "config.toml"
         config.write_text("\n".join([*lines, *(f"{key} = {toml(value)}" for key, value in named.items()), more]))

@@ -28,6 +28,7 @@ from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url, reveal
 from backends.sql import libpq_arguments
+from backends.sql_session import FORMATS, set_local
 from backends.stopwatch import Took, timed
 from backends.text import clean
 
@@ -157,9 +158,9 @@ class PostgresCheck:
         )
 
     async def _look(self, connection: "psycopg.AsyncConnection[Row]", took: Took) -> CheckResult:
-        # Not as options of the connection, which PgBouncer refuses.
-        await connection.execute("SET TRANSACTION READ ONLY")
-        await connection.execute(f"SET LOCAL statement_timeout = {int(self._config.timeout * 1000)}")
+        told = set_local({**FORMATS, "statement_timeout": str(int(self._config.timeout * 1000))})
+        level = "READ COMMITTED READ ONLY"  # a standby takes no serializable one
+        await connection.execute(f"SET TRANSACTION ISOLATION LEVEL {level}; {told}".encode())
         findings = Findings(self._name)
         state, latency, datum = judge_latency(
             took.seconds, LatencyLimits(self._config.warn, self._config.crit), late_s=took.late_s

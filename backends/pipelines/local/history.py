@@ -19,11 +19,13 @@ from msgspec import Struct
 from backends.errors import BackendError
 from backends.paths import path_of
 from backends.sql import LIBPQ, libpq_arguments
+from backends.sql_session import FORMATS, set_local
 from backends.text import clean
 
 SCHEMA_VERSION = 1
 BUSY_S = 10
 WRITES = "teal_writes"
+_TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
 
 Row = dict[str, Any]
 
@@ -135,6 +137,8 @@ class History:
         if is_sqlite:
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
+        elif self._url.get_backend_name() == "postgresql":
+            sa.event.listen(self._engine, "begin", _begin_postgresql)
 
     @property
     def url(self) -> str:
@@ -389,3 +393,8 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     writes = connection.get_execution_options().get(WRITES)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _begin_postgresql(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    connection.exec_driver_sql(set_local({**FORMATS, **dict.fromkeys(_TIMEOUTS, f"{BUSY_S}s")}))
