@@ -50,6 +50,11 @@ class Looks:
         return f", {self._amiss} of them failed ({self._amiss_why})" if self._amiss else ""
 
     @property
+    def newest_began(self) -> float:
+        """When the newest look that has ended began (`time.monotonic()`); 0.0 before the first."""
+        return self._taken[-1][1] if self._taken else 0.0
+
+    @property
     def newest(self) -> Sample:
         """The newest look that has ended."""
         return self._taken[-1][0] if self._taken else Sample("unseen", "not looked at yet")
@@ -67,11 +72,10 @@ class Looks:
 
     def in_a_row(self, *seen: Seen) -> bool:
         """Whether the newest looks, two or more and half a second apart, came to one of `seen`."""
-        newest = self._taken[-1][1] if self._taken else 0.0
         for sample, began in reversed(self._taken):
             if sample.seen not in seen:
                 return False
-            if newest - began >= APART_S:
+            if self.newest_began - began >= APART_S:
                 return True
         return False
 

@@ -22,6 +22,7 @@ from backends.settings import Duration
 from backends.text import counted
 
 SHORTEST_PAUSE_S = 0.02
+CATCH_UP_S = 0.1
 TELL_S = 5.0
 GAP_LOOKS = 2.0
 AT_LEAST_GAP_S = 2 * TELL_S
@@ -60,6 +61,7 @@ class Watching:
         self._told = ("", 0.0)
         self._data: dict[str, Any] = {}
         self._began = 0.0
+        self._ended_at: float | None = None
 
     async def run(self) -> None:
         """Raises Failed or Conflict."""
@@ -88,7 +90,8 @@ class Watching:
         work = self._work
         await self._looks.first()
         while True:
-            verdict = await self._judged(time.monotonic() >= until)
+            caught_up = self._caught_up(until)
+            verdict = await self._judged(caught_up and time.monotonic() >= until)
             if smoking is not None and smoking.done() and (problem := smoking.result()):
                 raise Failed(f"smoke: {problem}", "smoke_failed")
             if smoking is not None and not smoking.done() and work.late:
@@ -97,7 +100,7 @@ class Watching:
             sample = self._looks.newest
             by_hand = work.steering.accepted or work.steering.promoted
             skips = work.steering.promoted or (by_hand and sample.seen == "rest down")
-            over = time.monotonic() >= until or skips
+            over = caught_up and (time.monotonic() >= until or skips)
             fit = ("good", "rest down") if by_hand else ("good",)
             ready = sample.seen in fit and (smoking is None or smoking.done()) and not work.steering.paused
             proven = verdict.word == "pass" and not self._unsmoked and not self._unanswered()
@@ -108,9 +111,19 @@ class Watching:
             await self._tell(sample, verdict)
             await asyncio.sleep(self._next_look_s(until))
 
+    def _caught_up(self, until: float) -> bool:
+        """Whether a look of the end is over: one that still hangs says nothing yet. A bake of 6 s ended well on the
+        answer of its first second, while the side was dead."""
+        now = time.monotonic()
+        if self._ended_at is None and (now >= until or self._work.steering.promoted):
+            self._ended_at = min(now, until)
+        return self._ended_at is None or self._looks.newest_began >= self._ended_at - self._pause_s
+
     def _next_look_s(self, until: float) -> float:
         """Also right when a sample is due and when the time is over: what passes needs no moment more."""
         left_s = until - time.monotonic()
+        if not self._caught_up(until):
+            return min(self._pause_s, CATCH_UP_S)
         due_s = self._pause_s if self._judge is None else self._judge.due_s
         return max(SHORTEST_PAUSE_S, min(self._pause_s, due_s, left_s if left_s > 0 else self._pause_s))
 

@@ -193,6 +193,22 @@ async def test_where_the_old_side_goes_down_it_is_held_and_a_person_may_go_on(
         await asyncio.sleep(0.3)
 
 
+async def test_a_side_that_hangs_at_the_end_of_its_bake_has_not_passed_it(tmp_path: Path, service: TwoColors) -> None:
+    """The last look hung, and the one before it was good: the bake ended well over a dead side."""
+    async with House(tmp_path / "state", service, bake="3s", probe_timeout="20s") as house:
+        action = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+        await house.reaches(action, "bake")
+        await asyncio.sleep(1)
+        service.router_loses = "green"
+        await asyncio.sleep(4)
+        seen = await house.gate.action(str(action.id))
+        assert (seen.open, seen.status != "succeeded") == (True, True), seen
+        service.router_loses = ""
+        await service.stop("green")
+        ended = await house.ended(action)
+        assert (ended.status, service.weights()) == ("rolled_back", BLUE)
+
+
 def tally(*answers: tuple[str | None, float, bool]) -> Tally:
     """Of answers after a write: the color, when it came, and whether anything was reached."""
     seen = Tally()
