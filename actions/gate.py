@@ -344,6 +344,16 @@ class Gate:
             return await self._queue(plan, consent, draft.id, launch, without_journal)
         return action
 
+    async def back_without(
+        self, request: Request, consent: Consent, error: JournalError, without_journal: RunUnjournalled
+    ) -> Action:
+        """A rollback that no runner can own by the journal, though it took the order: why is `error`. Raises Refused,
+        BackendError."""
+        plan = await self._planned_without_journal(await self.plan(request), error)
+        if not plan.already:
+            self._guard(plan, consent)
+        return await self._begin(plan, consent, self._launch, without_journal)
+
     async def _run_unjournalled(
         self, draft: Draft, audit: list[AuditEntry], without_journal: RunUnjournalled | None, error: JournalError
     ) -> Action:

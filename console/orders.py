@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from actions.gate import Gate, RunUnjournalled
     from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head
     from actions.journal.episodes import Book, Episode
+    from actions.journal.errors import JournalError
     from actions.journal.journal import Journal
     from actions.journal.rows import Draft
     from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request, Watch
@@ -238,6 +239,13 @@ class Orders:
     def notes(self) -> tuple[Finding, ...]:
         """What every plan shows of the journal; nothing before it was read."""
         return () if self._gate is None else self._gate.policy.notes
+
+    async def back_without(
+        self, request: Request, consent: Consent, error: JournalError, tell: Callable[[str], None]
+    ) -> Action:
+        """A rollback that no runner can own by the journal, in this process. Raises Refused, BackendError."""
+        gate = await self._opened()
+        return await gate.back_without(request, consent, error, self._unjournalled(gate, tell))
 
     async def run_out(self) -> None:
         """Wait until what runs in this process has ended or was left."""

@@ -30,7 +30,10 @@ _SET_FOR = {
     "client": "its connection", "session": "its connection",
 }  # fmt: skip
 """The `source` of a setting: https://www.postgresql.org/docs/current/view-pg-settings.html"""
-_NO_RIGHT = ("28000", "28P01", "42501")
+_NO_RIGHT, _NO_PRIVILEGE, _NO_SCHEMA = ("28000", "28P01"), "42501", "3F000"
+# While it connects, libpq hands on no SQLSTATE.
+_NOT_LET_IN = ("authentication failed", "no pg_hba.conf entry", "not permitted to log in")
+_NO_CONNECTION_LEFT = ("too many connections", "too many clients", "remaining connection slots")
 
 
 class JournalError(BackendError):
@@ -128,6 +131,8 @@ def sqlite_error(cause: sqlite3.Error, where: str) -> BackendError:
 def _of_postgresql(cause: Any, where: str) -> BackendError:
     state = getattr(cause, "sqlstate", None) or ""
     first_line = str(cause).strip().partition("\n")[0]
+    if "connection to server" in first_line:  # libpq repeats host and port
+        first_line = first_line.rpartition("failed: ")[2].removeprefix("FATAL:").strip()
     words = f"journal {where}: {clean(first_line, 200)}"
     if state in _LOCK_NOT_AVAILABLE:
         return BackendError("timeout", f"journal {where}: another writer keeps it", fix="try again")
@@ -137,8 +142,16 @@ def _of_postgresql(cause: Any, where: str) -> BackendError:
         return JournalFull(where)
     if state == _READ_ONLY:
         return only_read(where)
-    if state in _NO_RIGHT or "authentication failed" in first_line:
+    if state == _NO_PRIVILEGE:
+        fix = "grant the role of `journal` select, insert, update and delete on all of its tables"
+        return BackendError("auth", words, fix=fix)
+    if state in _NO_RIGHT or any(part in first_line for part in _NOT_LET_IN):
         return BackendError("auth", words, fix="check the user and password of `journal`, and what it may do")
+    if state == _NO_SCHEMA:
+        return BackendError("config", words, fix="put a schema that is there into the search_path of its role")
+    if any(part in first_line for part in _NO_CONNECTION_LEFT):
+        fix = "end sessions that nobody needs, or raise max_connections or the CONNECTION LIMIT of its role or database"
+        return BackendError("unreachable", words, fix=fix)
     if state == _STOOD_STILL or state[:2] in ("", "08", "53", "57"):  # no connection, too many, shutting down
         return BackendError("unreachable", words, fix="check that the server runs and that this host may reach it")
     return BackendError("malformed", words, fix="check that the database is the journal's own")

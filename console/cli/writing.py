@@ -188,9 +188,12 @@ async def _follow(
     back = kind_of(ordered).back
     action = await _watched(common, writing, session, action, deadline, due, back)
     if kind_of(request.kind).back and not request.order and action.open and action.orphaned_since is not None:
-        say("teal: its runner died: once more")  # on a disk that is full, without the journal
-        action = await _once_more(session, request, consent, action)
-        action = await _watched(common, writing, session, action, deadline, due, back)
+        say("teal: its runner died: once more, in this process")  # on a disk that is full, without the journal
+        with as_runner(session, [action]):
+            action = await _once_more(session, request, consent, action)
+            here = replace(writing, foreground=True)
+            action = await _watched(common, here, session, action, deadline, due, back)
+            action = await _without_lease(session, request, consent, action)
     why = not_taken(action) if back else ""
     shown = replace(action, undo="") if back and action.open else action  # what is to go back has nothing to undo
     _print_action(common, session, shown, [*action_lines(shown), *([f"{UNICODE.critical} {why}"] if why else [])])
@@ -246,14 +249,35 @@ async def _watched(
 
 async def _once_more(session: Session, request: Request, consent: Consent, action: Action) -> Action:
     """The same rollback, agreed to as it was; `action` where that is not possible now."""
-    from msgspec.structs import replace
-
-    agreed = replace(consent, plan_hash="", idempotency_key="")
     try:
-        return await session.orders.submit(await session.plan(request), agreed, tell=_unjournalled)
+        plan = await session.plan(request)
+        return await session.orders.submit(plan, _agreed(consent), foreground=True, tell=_unjournalled)
     except (Refused, BackendError) as no:
         say(f"teal: {no.error.message if isinstance(no, Refused) else no.message}")
         return action
+
+
+async def _without_lease(session: Session, request: Request, consent: Consent, action: Action) -> Action:
+    """The same again without the journal, where that lets nobody run it, not even this process; else `action`."""
+    from actions.journal.errors import JournalError
+
+    try:
+        await session.orders.run_out()
+        return action
+    except JournalError as error:
+        say(f"teal: {error.message}: without the journal")
+        lost = error
+    try:
+        return await session.orders.back_without(request, _agreed(consent), lost, _unjournalled)
+    except (Refused, BackendError) as no:
+        say(f"teal: {no.error.message if isinstance(no, Refused) else no.message}")
+        return action
+
+
+def _agreed(consent: Consent) -> Consent:
+    from msgspec.structs import replace
+
+    return replace(consent, plan_hash="", idempotency_key="")
 
 
 async def _wait_for_run(session: Session, ref: str, deadline: float | None) -> int:

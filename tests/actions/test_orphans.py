@@ -1,6 +1,9 @@
 """An action that nobody runs: known at once, said everywhere with since when and what to do, and told once."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -10,19 +13,22 @@ import pytest
 from msgspec.structs import replace
 
 from actions import orphans
+from actions.described import Described
 from actions.ids import now
 from actions.journal.journal import Journal
 from actions.journal.lease import owner_file, release, take
 from actions.journal.steering import possible_orders
 from actions.kinds import TABLE
 from actions.models import Action, ActionStatus, Request
-from actions.orphans import orphaned_since, since_words, tell, ways_out
+from actions.orphans import orphaned_since, since_words, tell, ways_out, why_orphaned
+from actions.runner import run_action
 from actions.who import current_actor
 from backends.errors import BackendError
 from console.check_results import of_actions
-from console.runners import build_described
+from console.runners import CONFIG_VARIABLE, CONTEXT_VARIABLE, JOURNAL_VARIABLE, build_described
 from console.session import Acting
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
+from tests.actions.journals import ROOT, draft, here
 from tests.actions.orders.test_orders import in_phase, order
 from tests.actions.switching.test_rollback import dies_unobserved
 from tests.actions.test_notices import told, webhook
@@ -256,3 +262,28 @@ async def test_an_order_to_one_that_never_started_starts_it(
         assert (await house.gate.action(str(opened.id))).orphaned_since is None
         ended = await house.ended(await order(house, opened, "rollback"))
         assert (ended.status, service.weights()["blue"]) == ("aborted", 100)
+
+
+async def test_a_runner_that_dies_of_anything_before_it_owns_its_action_says_why(tmp_path: Path) -> None:
+    journal = Journal(here(tmp_path))
+    begun = await journal.begin(draft())
+
+    async def own(_: object) -> Described:
+        raise RuntimeError("no such thing\nat all")
+
+    with pytest.raises(RuntimeError):
+        await run_action(str(begun.id), journal, build_described, own)
+    assert why_orphaned(begun, journal.location) == "RuntimeError: no such thing at all"
+    place = {
+        JOURNAL_VARIABLE: journal.location.url,
+        CONFIG_VARIABLE: str(tmp_path / "none.toml"),
+        CONTEXT_VARIABLE: "c",
+    }
+    environment = {**os.environ, **place, "TEAL_STATE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-P", "-m", "console.runner", str(begun.id)]
+    await asyncio.to_thread(subprocess.run, command, env=environment, check=True)
+    async with asyncio.timeout(30):
+        while "none.toml" not in (told := why_orphaned(begun, journal.location)):
+            await asyncio.sleep(0.05)
+    assert "\n" not in told
+    await journal.aclose()

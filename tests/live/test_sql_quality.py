@@ -110,6 +110,21 @@ async def test_it_can_only_read_even_as_the_owner(connect: Connect, server: Post
     assert server.sql("select count(*) from dq.data_quality_log") == [(1,)]
 
 
+async def test_how_the_role_writes_values_changes_none(connect: Connect, server: PostgresServer) -> None:
+    """psycopg reads no dates but ISO's, no intervals but the server's own, and only the digits that it is given."""
+    told = ("datestyle = 'German, DMY'", "intervalstyle = 'sql_standard'", "extra_float_digits = -10")
+    for setting in (*told, "default_transaction_isolation = 'serializable'", "bytea_output = 'escape'"):
+        server.sql(f"alter role monitor set {setting}")
+    try:
+        query = "select 'customers' as dataset, 0.123456789::float8 as score, now() as evaluated_at, interval '1h'"
+        (found,) = await connect(query=query).scores()
+        assert found.score == 0.123456789
+        assert found.evaluated_at is not None
+        assert abs(found.evaluated_at - now()) < 5 * MINUTE
+    finally:
+        server.sql("alter role monitor reset all")
+
+
 async def test_a_slow_query_is_ended_by_the_server(connect: Connect, server: PostgresServer) -> None:
     slow = "select pg_sleep(600)::text as dataset, 1 as score, now() as evaluated_at"
     error = await refusal(connect(query=slow, timeout="1s"))
