@@ -38,7 +38,7 @@ def kind_of_request(request: Request) -> str:
 
 
 def pinned(plan: Plan) -> dict[str, Any]:
-    row = {**dict.fromkeys(("undone_by", "error", "switch", "owner")), **draft_row(draft_of(plan), BEGUN)}
+    row = {**dict.fromkeys(("undone_by", "error", "switch", "owner")), **draft_row(draft_of(plan), BEGUN, place=BEGUN)}
     action = msgspec.json.encode(action_of(row, ())).decode()
     return {"hash": plan.hash, "plan": _fixed(row["plan"]), "action": _fixed(action)}
 
@@ -95,7 +95,7 @@ async def test_an_order_to_an_action_is_as_it_was(tmp_path: Path) -> None:
 def test_what_was_written_before_the_hash_was_of_facts_is_read(name: str) -> None:
     kept = json.loads(BEFORE.read_text())[name]
     plan = msgspec.convert(json.loads(json.dumps(kept["plan"]).replace("NOW", "2021-01-01T00:00:00Z")), Plan)
-    row = {**dict.fromkeys(("undone_by", "error", "switch", "owner")), **draft_row(draft_of(plan), BEGUN)}
+    row = {**dict.fromkeys(("undone_by", "error", "switch", "owner")), **draft_row(draft_of(plan), BEGUN, place=BEGUN)}
     read = json.loads(msgspec.json.encode(action_of(row, ())))
     assert (plan.hash, plan.full_hash) == (kept["hash"], "")
     assert read == {**kept["action"], "id": row["id"]}

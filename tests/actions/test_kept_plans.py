@@ -60,7 +60,7 @@ async def test_a_silence_that_is_gone_already_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", sorted({*TABLE, "teleport"}))
 def test_an_action_is_shown_whatever_its_plan_goes_by(kind: str) -> None:
     """Also one of a kind that only a later version knows: nothing that is shown depends on it."""
-    row = {**NONE, **draft_row(draft(), BEGUN)}
+    row = {**NONE, **draft_row(draft(), BEGUN, place=BEGUN)}
     row |= {"kind": kind, "plan": changed(row["plan"], kind=kind, expected={"weights": [1], "run_id": 1, "by": {}})}
     shown = action_of(row, ())
     assert (shown.kind, shown.service) == (kind, "analytics")
@@ -109,7 +109,7 @@ async def test_what_was_done_without_a_journal_is_added_as_its_record_holds_it(t
     head = json.loads(late.path.read_text())
     head["draft"]["plan"] = json.loads(text)
     late.path.write_text(canonical(head) + "\n")
-    late.end(action_of({**NONE, **draft_row(replace(made, status="succeeded"), BEGUN)}, ()))
+    late.end(action_of({**NONE, **draft_row(replace(made, status="succeeded"), BEGUN, place=BEGUN)}, ()))
     assert await add_late(journal, "test", {}) == [made.id]
     assert execute(journal.location, f"SELECT plan FROM actions WHERE id = '{made.id}'") == [(text,)]
     await journal.aclose()
