@@ -6,7 +6,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from msgspec import Struct
 from backends.artifacts.storage import Artifact, Closed, Directory, Storage
 from backends.aws.access import AwsAccess
 from backends.errors import BackendError
+from backends.matching import Inode
 from backends.paths import path_of
 from backends.text import clean
 from backends.threads import DaemonThreads
@@ -37,6 +38,14 @@ class Loaded(Struct, frozen=True):
 
     artifact: Artifact
     value: Any
+
+
+def _once(files: Iterable[Artifact]) -> list[Artifact]:
+    """Each file under one of its names: no link where there is another, and the one that lies least deep."""
+    found: dict[Inode | str, Artifact] = {}
+    for file in sorted(files, key=lambda file: (file.is_link, file.name.count("/"), len(file.name), file.name)):
+        found.setdefault(file.inode or file.name, file)
+    return list(found.values())
 
 
 class Artifacts:
@@ -66,9 +75,10 @@ class Artifacts:
             everything = list(islice(self._storage.walk(), MAX_LISTED + 1))
             if len(everything) > MAX_LISTED:
                 raise BackendError("config", f"{self.where}: more than {MAX_LISTED} files", fix="narrow the path")
-            files = [found for found in everything if isinstance(found, Artifact) and wanted(found.name)]
+            files = _once(found for found in everything if isinstance(found, Artifact) and wanted(found.name))
             files.sort(key=lambda found: (found.modified_at, found.name), reverse=True)
-            return files, [found for found in everything if isinstance(found, Closed)]
+            closed = [found for found in everything if isinstance(found, Closed)]
+            return files, [found for found in closed if not found.is_file or wanted(found.name)]
 
         return await self._run(collect)
 

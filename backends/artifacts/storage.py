@@ -8,26 +8,32 @@ from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from backends.errors import BackendError, ErrorKind
+from backends.matching import Inode, inode_of
 from backends.text import clean
 
 
 class Artifact(Struct, frozen=True):
     """One file: its name under the root with `/` between its parts, bytes, seconds since the epoch, and a `tag` that
-    changes with every write."""
+    changes with every write. `inode`: what other names of it share; None where a file has one name only."""
 
     name: str
     size: int
     modified_at: float
     tag: str
+    inode: Inode | None = None
+    is_link: bool = False
 
 
 class Closed(Struct, frozen=True):
-    """A place under the root that may not be looked into, named as an artifact is, and why."""
+    """A place under the root that may not be looked into, named as an artifact is, and why; or one file, where a link
+    leads nowhere."""
 
     name: str
     error: BackendError
+    is_file: bool = False
 
 
 class Content(Struct, frozen=True):
@@ -71,12 +77,21 @@ class Directory:
             for directory, _, names in os.walk(self._path, onerror=closed.append):
                 for name in names:
                     path = Path(directory, name)
-                    with contextlib.suppress(FileNotFoundError):
-                        if stat.S_ISREG((found := path.stat()).st_mode):
-                            yield _artifact(path.relative_to(self._path).as_posix(), found)
-        for error in closed:
-            if not isinstance(error, FileNotFoundError):  # one that went away meanwhile holds nothing
-                yield Closed(Path(error.filename).relative_to(self._path).as_posix(), _as_backend(error, self.where))
+                    under = path.relative_to(self._path).as_posix()
+                    try:
+                        found = path.stat()
+                    except OSError as error:
+                        if not isinstance(error, FileNotFoundError) or path.is_symlink():
+                            yield Closed(under, _as_backend(error, self.where), is_file=True)
+                        continue
+                    if stat.S_ISREG(found.st_mode):
+                        artifact = _artifact(under, found)
+                        yield replace(artifact, inode=inode_of(found), is_link=path.is_symlink())
+        for refused in closed:
+            if not isinstance(refused, FileNotFoundError):  # one that went away meanwhile holds nothing
+                yield Closed(
+                    Path(refused.filename).relative_to(self._path).as_posix(), _as_backend(refused, self.where)
+                )
 
     def read(self, name: str, *, unless: str, max_bytes: int) -> Content | None:
         """As `Storage.read`; the directory itself has to be there."""

@@ -20,7 +20,7 @@ _MAGIC = {
     b"\x04\x22\x4d\x18": "lz4", b"PK\x03\x04": "zip", b"7z\xbc\xaf\x27\x1c": "7z", b"\x1f\x9d": "compress",
 }  # fmt: skip
 _NAMES = {"lzma": "xz"}
-_SUFFIXES = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zst": "compression.zstd", ".lz4": "lz4"}
+SUFFIXES = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zst": "compression.zstd", ".lz4": "lz4"}
 
 
 def compression_of(file: BinaryIO, path: Path) -> str | None:
@@ -29,7 +29,7 @@ def compression_of(file: BinaryIO, path: Path) -> str | None:
     if begins.startswith(UTF_16):
         return "utf-16"
     found = next((name for magic, name in _MAGIC.items() if begins.startswith(magic)), None)
-    return found or (_SUFFIXES.get(path.suffix) if begins else None)
+    return found or (SUFFIXES.get(path.suffix) if begins else None)
 
 
 def _reader(file: BinaryIO, compression: str) -> Any:

@@ -14,8 +14,6 @@ import codecs
 import errno
 import glob
 import heapq
-import itertools
-import os
 import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -27,10 +25,12 @@ from msgspec import Struct, structs
 
 from backends.errors import BackendError, ErrorKind
 from backends.files import no_file
+from backends.logs.compression import SUFFIXES
 from backends.logs.following import Follower, with_sort_time
 from backends.logs.lines import nanoseconds
 from backends.logs.merging import gap, is_note, note
 from backends.logs.reading import UNBOUNDED, LineFormat, line_filter, search_file
+from backends.matching import MAX_NAMES, Inode, Match, Matches, inode_of, matching
 from backends.models import LogEntry
 from backends.paths import path_of
 from backends.ports import LogQuery
@@ -41,6 +41,8 @@ from backends.threads import DaemonThreads
 T = TypeVar("T")
 
 POLL_S = 0.25
+MOST_SAID = 20  # so many of what may not be read are named
+ROUNDS = 3  # so often files that are rotated meanwhile are looked for anew
 MAX_FILES = 1000  # so many, the last that were written to, are read at most
 
 
@@ -140,48 +142,70 @@ class FileLogs:
             self._threads = None
 
     def _query(
-        self, query: LogQuery, stopped: Callable[[], bool], ends: Mapping[Path, int] | None = None
+        self, query: LogQuery, stopped: Callable[[], bool], ends: Mapping[Inode, int] | None = None
     ) -> list[LogEntry]:
         """`ends`: where the follower of each file begins; a plain file that has none is read by it from its start."""
         line_filter(query, self._name)
         if query.limit <= 0:
             return []
         timed: list[tuple[int, LogEntry]] = []
-        closed = [*self._closed(), *self._odd()]
-        unreadable = list(closed)
+        look = self._look()
+        unreadable = [*look.closed, *self._odd()]
         unbounded: list[str] = []
-        odd = {error.filename for error in closed}
-        files = [path for path in self._files() if str(path) not in odd]
-        names = sources_of(files)
         oldest_wanted = nanoseconds(query.since) if query.since else 0
-        unread = 0
-        for number, (changed, path) in enumerate(self._newest_first(files, unreadable)):
-            if changed < oldest_wanted:
-                break  # what is written into a file is not younger than the file
-            if number >= MAX_FILES:
-                unread += 1
-                continue
-            try:
-                end = None if ends is None else ends.get(path, 0)
-                found = search_file(path, query, self._format, source=names[path], end=end, stopped=stopped)
-            except FileNotFoundError:
-                continue  # rotated away between the look and the open
-            except OSError as error:
-                unreadable.append(error)
-                continue
-            unbounded += [entry.source for entry in found if is_note(entry)]
-            timed = with_sort_time([entry for entry in found if not is_note(entry)]) + timed
-            if len(timed) >= query.limit and not query.first:
-                oldest_wanted = heapq.nlargest(query.limit, (at for at, _ in timed))[-1]
-        if unreadable and len(unreadable) == len(closed) + len(files):
+        done: dict[Inode, Path] = {}
+        failed = 0
+        for _ in range(ROUNDS):
+            files = [match for match in _last_changed_first(look) if not _is_done(match, done)]
+            names = sources_of([match.path for match in look.found])
+            has_moved, unread = False, 0
+            for match in files:
+                inode = inode_of(match.status)
+                if match.status.st_mtime_ns < oldest_wanted:
+                    break  # what is written into a file is not younger than the file
+                if len(done) >= MAX_FILES:
+                    unread += 1
+                    continue
+                end = None if ends is None else ends.get(inode, 0)
+                source = names[match.path]
+                try:
+                    found = search_file(
+                        match.path, query, self._format, source=source, end=end, only=inode, stopped=stopped
+                    )
+                except FileNotFoundError:
+                    has_moved = True  # rotated away between the look and the open
+                    continue
+                except OSError as error:
+                    unreadable.append(error)
+                    done[inode] = match.path
+                    failed += 1
+                    continue
+                done[inode] = match.path
+                unbounded += [entry.source for entry in found if is_note(entry)]
+                timed = with_sort_time([entry for entry in found if not is_note(entry)]) + timed
+                if len(timed) >= query.limit and not query.first:
+                    oldest_wanted = heapq.nlargest(query.limit, (at for at, _ in timed))[-1]
+            if not has_moved:
+                break
+            look = self._look()
+        if unreadable and failed == len(done) and all(inode_of(match.status) in done for match in files):
             raise self._unreadable(unreadable[0])
         timed.sort(key=lambda pair: pair[0])
+        unseen = [*unreadable, *look.broken]
         said = [
             LogEntry(
-                at=None, source=Path(error.filename).stem, level="error", message=clean(f"cannot read {_why(error)}")
+                at=None,
+                source=Path(error.filename).stem,
+                level="error",
+                message=clean(f"cannot read {_why(error)}", 500),
             )
-            for error in unreadable
+            for error in unseen[:MOST_SAID]
         ]
+        if len(unseen) > MOST_SAID:
+            said.append(gap(self._name, None, f"{len(unseen) - MOST_SAID:,} more cannot be read"))
+        if look.is_cut:
+            words = f"only the first {MAX_NAMES:,} names that `paths` leads to are looked at: narrow it"
+            said.append(gap(self._name, None, words))
         if unread:
             said.append(gap(self._name, None, f"{unread:,} files that match were written to earlier and are not read"))
         if unbounded:
@@ -190,62 +214,40 @@ class FileLogs:
         timed = timed[: query.limit] if query.first else timed[-query.limit :]
         return said + [entry for _, entry in timed]
 
-    def _newest_first(self, files: list[Path], unreadable: list[OSError]) -> list[tuple[int, Path]]:
-        return sorted(self._changes(files, unreadable), reverse=True)
-
-    def _changes(self, files: list[Path], unreadable: list[OSError]) -> list[tuple[int, Path]]:
-        """Each regular file with the nanosecond of its last change."""
-        found = []
-        for path in files:
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                unreadable.append(error)
-                continue
-            if stat.S_ISREG(status.st_mode):
-                found.append((status.st_mtime_ns, path))
-        return found
-
-    def _files(self) -> list[Path]:
-        found = {path for pattern in self._globs for path in glob.glob(pattern, recursive=True)}
-        return [Path(path) for path in sorted(found)]
+    def _look(self) -> Matches:
+        return matching(self._globs, most=MAX_NAMES)
 
     def _called(self, path: Path) -> str:
         if path not in self._names:
-            self._names = sources_of([*self._files(), path])
+            self._names = sources_of([*(match.path for match in self._look().found), path])
         return self._names[path]
-
-    def _closed(self) -> list[OSError]:
-        """Why nobody may look where a pattern begins, as glob does not say."""
-        found: dict[str, OSError] = {}
-        for pattern in filter(glob.has_magic, self._globs):
-            parts = Path(pattern).parts
-            place = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts))
-            try:
-                os.scandir(place).close()
-            except PermissionError as error:
-                found[str(place)] = error
-            except OSError:
-                pass  # not there, or no directory: then nothing of it is, as the pattern says
-        return list(found.values())
 
     def _odd(self) -> list[OSError]:
         """What is named without a pattern and is no file, as a directory: it was asked for, and has no lines."""
-        named = (Path(path) for path in self._globs if not glob.has_magic(path))
+        named = dict.fromkeys(Path(path) for path in self._globs if not glob.has_magic(path))
         return [OSError(errno.EINVAL, why, str(path)) for path in named if (why := no_file(path))]
 
     def _plain_files(self) -> list[Path]:
         """What may be followed, the last that were written to first."""
-        unreadable: list[OSError] = []
-        found = [path for _, path in self._newest_first(self._files(), unreadable)]
-        return [*found, *(Path(error.filename) for error in unreadable if error.filename)]
+        look = self._look()
+        found = [match.path for match in _last_changed_first(look)]
+        return [*found, *(Path(error.filename) for error in look.closed)]
 
     def _unreadable(self, error: OSError) -> BackendError:
         kind: ErrorKind = "auth" if isinstance(error, PermissionError) else "unreachable"
         fix = "name its files, like DIRECTORY/*.log" if error.errno == errno.EINVAL else "check who may read it"
         return BackendError(kind, clean(f"logs {self._name}: cannot read {_why(error)}"), fix=fix)
+
+
+def _last_changed_first(look: Matches) -> list[Match]:
+    files = [match for match in look.found if stat.S_ISREG(match.status.st_mode)]
+    return sorted(files, key=lambda match: (match.status.st_mtime_ns, match.path), reverse=True)
+
+
+def _is_done(match: Match, done: Mapping[Inode, Path]) -> bool:
+    """Also what was compressed meanwhile, of a file that was read."""
+    is_packed = match.path.suffix in SUFFIXES
+    return inode_of(match.status) in done or (is_packed and match.path.with_suffix("") in done.values())
 
 
 def _why(error: OSError) -> str:

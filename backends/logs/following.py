@@ -20,6 +20,7 @@ from backends.logs.lines import BOM, MAX_LINE_BYTES, entry_of
 from backends.logs.merging import gap
 from backends.logs.reading import LineFilter, LineFormat
 from backends.logs.wrappers import Joiner
+from backends.matching import Inode, inode_of
 from backends.models import LogEntry
 
 PARTIAL_LINE_S = 1.0
@@ -31,8 +32,6 @@ _BYTES_PER_POLL = 4 * 1024 * 1024
 REMEMBERED = 256  # bytes before the place that was read to
 COPYING_S = 2.0  # so long a new file may still become a copy of one that is followed
 MAX_OPEN = 500
-
-Inode = tuple[int, int]
 
 
 class GrowingFile:
@@ -202,10 +201,10 @@ class Follower:
         self._resting: dict[Inode, int] = {}  # too many to be open: where each is to be read from once it is written to
         self._new: dict[Inode, tuple[GrowingFile, float]] = {}  # may be copies that are being made
 
-    def begin(self) -> dict[Path, int]:
+    def begin(self) -> dict[Inode, int]:
         """Open what is there; the offset in each file up to which its lines are no news. Raises OSError as `poll`."""
         self._open_new()
-        return {file.path: file.begins for file in self._files.values()} | self._begins_of_resting
+        return {inode: file.begins for inode, file in self._files.items()} | self._begins_of_resting
 
     def poll(self) -> list[LogEntry]:
         """New matching lines of all files, in time order; a line without a time stays behind the one before it.
@@ -238,16 +237,16 @@ class Follower:
     def _open_new(self) -> set[Inode]:
         present: set[Inode] = set()
         unreadable: OSError | None = None
-        self._begins_of_resting: dict[Path, int] = {}
+        self._begins_of_resting: dict[Inode, int] = {}
         for number, path in enumerate(self._find()):
             try:
                 status = path.stat()
-                inode = (status.st_dev, status.st_ino)
+                inode = inode_of(status)
                 present.add(inode)
                 if inode in self._files or inode in self._new or not stat.S_ISREG(status.st_mode):
                     continue
                 if self._from_end and number >= MAX_OPEN:
-                    self._resting[inode] = self._begins_of_resting[path] = status.st_size
+                    self._resting[inode] = self._begins_of_resting[inode] = status.st_size
                 elif status.st_size != self._resting.get(inode):
                     self._open(path, inode)
             except FileNotFoundError:

@@ -4,6 +4,7 @@ A line longer than `MAX_LINE_BYTES` is cut there; what is held at once is one bl
 Blocks are read, not mapped: a mapped file that its writer truncates in place ends the reader with SIGBUS.
 """
 
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,7 @@ from backends.logs.lines import BOM, MAX_LINE_BYTES, Read, entry_of, nanoseconds
 from backends.logs.merging import note
 from backends.logs.messages import Backwards, Belonging
 from backends.logs.wrappers import Joiner, carried_over, piece_of
+from backends.matching import Inode, inode_of
 from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.text import without_escapes
@@ -67,10 +69,12 @@ def search_file(
     *,
     source: str | None = None,
     end: int | None = None,
+    only: Inode | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> list[LogEntry]:
     """The last `limit` matching lines of a file before the offset `end`, or its `first` ones; oldest first. Raises
-    OSError, and BackendError for a pattern that is none.
+    OSError, FileNotFoundError too where another file than `only` is called so by now, and BackendError for a pattern
+    that is none.
 
     `since` and `until` are found by bisection. A file whose lines have no times is read as far as `limit` asks, unless
     its last change was before `since`; a note says so; of its `first` lines since a time there are none. A compressed
@@ -79,6 +83,8 @@ def search_file(
     wanted = LineFilter(query)
     source = source or path.stem
     with naming(path), open_regular(path) as file:
+        if only is not None and inode_of(os.fstat(file.fileno())) != only:
+            raise FileNotFoundError(errno.ENOENT, "another file by now", str(path))
         line_format = line_format.of(file)
         compression = compression_of(file, path)
         if not compression and (what := binary_of(file, path)):

@@ -24,6 +24,7 @@ from backends.deployments.common import DeploymentConfig, shared_settings
 from backends.errors import BackendError
 from backends.files import no_file
 from backends.literals import without_literals
+from backends.matching import matching
 from backends.ownership import command_problem
 from backends.paths import path_of, path_problem
 from backends.ports.deployments import COLOR_HEADER
@@ -367,7 +368,8 @@ def _log_files(look: Look) -> Iterator[Problem]:
             if path_problem(pattern):
                 continue  # said
             path = str(path_of(pattern, look.context.base_dir))
-            if next(glob.iglob(path, recursive=True), None) is None:
+            there = matching([path])
+            if there.unmatched and not there.is_cut:
                 fix = "correct it, unless its files are still to come; and see that this user may search the directory"
                 yield look.of(entry, ("paths",), f"no file matches {clean(pattern, 200)}", fix, warning=True)
             elif not glob.has_magic(path) and (why := no_file(Path(path))):

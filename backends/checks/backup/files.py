@@ -3,14 +3,14 @@
 import asyncio
 import os
 import stat
-from collections.abc import Iterator
-from glob import has_magic, iglob
-from itertools import islice, takewhile
+from glob import has_magic
+from itertools import takewhile
 from pathlib import Path
 
 from msgspec import Struct
 
 from backends.errors import BackendError, ErrorKind
+from backends.matching import matching
 from backends.paths import path_of
 from backends.settings import Duration
 from backends.text import clean
@@ -58,34 +58,26 @@ class Files:
         self._threads.close()
 
     def _look(self) -> tuple[list[BackupFile], list[OSError]]:
-        unread: list[OSError] = []
-        paths: set[str] = set()
-        for pattern in self._patterns:
-            found = set(self._matches(pattern))
+        look = matching((str(path_of(pattern, self._base_dir)) for pattern in self._patterns), most=MAX_FILES)
+        if look.is_cut:
+            raise OSError(0, f"more than {MAX_FILES} files: narrow the path", self._where)
+        unread = list(look.closed)
+        for pattern in look.unmatched:
             try:
-                if not found:
-                    _refuse_unreadable(path_of(pattern, self._base_dir))
+                _refuse_missing(Path(pattern))
+            except PermissionError:
+                pass  # said as closed
             except OSError as error:
                 unread.append(error)
-            paths |= found
         files: list[BackupFile] = []
-        for path in paths:
+        for match in look.found:
             try:
-                file = _file(path)
+                file = _file(str(match.path))
             except OSError as error:
                 unread.append(error)
             else:
                 files += [file] if file is not None else []
-        return sorted(files), unread
-
-    def _matches(self, pattern: str) -> Iterator[str]:
-        absolute = str(path_of(pattern, self._base_dir))
-        found = 0
-        for path in islice(iglob(absolute, recursive=True), MAX_FILES + 1):
-            found += 1
-            yield path
-        if found > MAX_FILES:
-            raise OSError(0, f"more than {MAX_FILES} files: narrow the path", pattern)
+        return sorted(files), [*unread, *(look.broken if files else ())]
 
 
 def _refused(error: OSError) -> BackendError:
@@ -93,8 +85,8 @@ def _refused(error: OSError) -> BackendError:
     return BackendError(kind, f"{clean(str(error.filename), 200)}: {error.strerror}")
 
 
-def _refuse_unreadable(pattern: Path) -> None:
-    """`glob` finds nothing in a directory that is not there or may not be read, and says nothing of it."""
+def _refuse_missing(pattern: Path) -> None:
+    """Nothing matches in a directory that is not there, as of a file system that is not mounted."""
     fixed = takewhile(lambda part: not has_magic(part), pattern.parent.parts)
     with os.scandir(Path(*fixed)):
         pass

@@ -445,3 +445,12 @@ def test_an_id_of_the_keymap_that_no_key_has_is_told_at_its_line(validate: Valid
     code, (told,) = validate(text, "--offline")
     assert (code, told["line"], told["level"]) == (0, 3, "warning")
     assert (told["message"], told["fix"]) == ('no key has the id "logs.folow"', 'did you mean "logs.follow"?')
+
+
+def test_links_that_lead_back_are_no_way_to_look_for_ever(validate: Validate, tmp_path: Path) -> None:
+    for name in ("loop", "again"):  # two of them are 2**40 paths
+        (tmp_path / name).symlink_to(tmp_path)
+    text = HEAD + f'[[contexts.c.logs]]\ntype = "files"\npaths = ["{tmp_path}/**/*.lgo"]\n'
+    code, found = validate(text, "--offline")
+    assert code == 0
+    assert [each["message"] for each in found] == [f"no file matches {tmp_path}/**/*.lgo"]
