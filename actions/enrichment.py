@@ -12,7 +12,7 @@ from actions.journal.config_entry import FindEntry
 from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import Action
-from actions.orders.freeze_and_reject import freeze_of, window_freeze
+from actions.orders.freeze_and_reject import window_freeze
 from actions.orphans import judged, orphaned_since, stopped_ways, ways_out, why_alone
 from actions.switching.by_mark import back_by_mark
 from actions.switching.changes import Change, newest_change, way_back
@@ -20,6 +20,7 @@ from actions.switching.left_running import verified_version
 from actions.switching.moved_since import found_bad, is_meant, moved_since
 from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, other_journal
 from actions.switching.rollback_plan import must_be_of_this_switch, other_version
+from actions.switching.standing import freeze_of
 from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import Targets
 from actions.telling import STOPPED_WORDS, hold_end, over_at, what_it_does

@@ -25,7 +25,7 @@ from actions.journal.noted import noted_once, with_room
 from actions.journal.rows import Changes, Draft, Key, KeyUsed, Occupied, may_be_writing
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, Actor, Consent, Plan, Refused, Request
-from actions.orders.freeze_and_reject import held_back
+from actions.orders.freeze_and_reject import held_back, onward_held_back
 from actions.orders.records import command_entry, entry_of, override_entries, request_hash
 from actions.orders.steering_plan import of_the_same_entry, plan_order
 from actions.orphans import held_by, judged, orphaned_since
@@ -101,6 +101,7 @@ class Gate:
             asked = replace(action, no_way_on="")  # that is looked at anew below
             order = plan_order(request, self.policy, asked, orphaned=orphaned, edited=edited)
             order = await to_its_controller(order, action, self.journal, self._targets, orphaned=orphaned)
+            order = await onward_held_back(order, action, self.policy, self.journal)
             if not self.orphaned(action):
                 return order
             order = await with_its_commands(order, self.journal, action)
@@ -407,8 +408,11 @@ class Gate:
             return action
         if kind_of(action.kind).back and word == "rollback":  # it is the way back: all that it lacks is a runner
             word = "takeover"
+        over = override_entries(fresh, consent, self.actor, action_id)
+        if word == "takeover" and over and action.status != "paused":  # the runner must know that it may go on
+            word = "resume"
         entry = command_entry(fresh, consent, self.actor, "queued", action_id)
-        await self._enqueue(plan, consent, action_id, word, entry)
+        await self._enqueue(plan, consent, action_id, word, entry, *over)
         if self.orphaned(action):
             if word != "abandon" or kind_of(action.kind).goes_on:
                 action = await start(action_id, launch, self.journal, self.action)
@@ -422,13 +426,13 @@ class Gate:
         return await self.action(action_id)
 
     async def _enqueue(
-        self, plan: Plan, consent: Consent, action_id: str, word: str, entry: AuditEntry, *, wait_s: float | None = None
+        self, plan: Plan, consent: Consent, action_id: str, word: str, *audit: AuditEntry, wait_s: float | None = None
     ) -> None:
         """Raises Overtaken (6) where it has ended."""
         key = consent.idempotency_key
         asked = Key(self.policy.context, key, request_hash(plan.request)) if key else None
         said = self.journal.enqueue(
-            action_id, word, self.actor, consent.reason, audit=[entry], key=asked, wait_s=wait_s
+            action_id, word, self.actor, consent.reason, audit=audit, key=asked, wait_s=wait_s
         )  # fmt: skip
         if not await said:
             ended = ActionError(kind="conflict", message=f"{action_id} has just ended", fix="look at it")

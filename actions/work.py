@@ -364,7 +364,8 @@ class Work:
 
     async def obeyed(self, command: Command) -> None:
         """The order is being carried out: told first, then marked, so that it is not lost between the two."""
-        data = {"id": command.id, "word": command.word, "by": command.actor.person, "reason": command.reason}
+        data = {"id": command.id, "at": command.at, "word": command.word}
+        data |= {"by": command.actor.person, "reason": command.reason}
         detail = f"{command.word} ordered by {command.actor.person}"
         if not self.steering.obeyed(command):
             await self._write(Event(step="", kind="order", detail=detail, data=data))

@@ -33,7 +33,7 @@ def waiting(connection: Connection, action_id: str) -> list[Command]:
     query = select(table).where(table.c.action_id == action_id, table.c.taken_at.is_(None))
     query = query.where(table.c.word.in_(ORDERS)).order_by(table.c.id)
     return [
-        Command(id=row.id, word=row.word, actor=decode_text(row.actor, Actor), reason=row.reason)
+        Command(id=row.id, at=row.at, word=row.word, actor=decode_text(row.actor, Actor), reason=row.reason)
         for row in connection.execute(query)
     ]
 

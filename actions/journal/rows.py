@@ -131,9 +131,10 @@ ORDERS: tuple[str, ...] = get_args(OrderWord)
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """An order to a running action, as `rollback`."""
+    """An order to a running action, as `rollback`. `at`: when it was given, as `time_text`."""
 
     id: int
+    at: str
     word: str
     actor: Actor
     reason: str

@@ -13,6 +13,9 @@ from backends.text import first_line
 STOPPING: frozenset[str] = frozenset({"abort", "rollback", "abandon"})
 """The words that end the way forward; the others only steer it."""
 
+ONWARD: frozenset[str] = frozenset({"resume", "promote", "accept", "takeover"})
+"""The words that let it go on."""
+
 FOLLOWING = "follow"
 """The phase in which a controller makes the change, and a hold is where that waits."""
 NO_WAY_ON: frozenset[str] = frozenset({"target_unhealthy", "unreachable", "command-running"})
@@ -91,7 +94,7 @@ def _why_not(word: OrderWord, action: Action, orphaned: bool) -> str:
         return f"it has ended: {action.status}"
     if word == "abandon" and orphaned:
         return ""  # whatever its row says of it, and somebody may have edited that
-    if action.no_way_on and word in ("resume", "promote", "accept", "takeover"):
+    if action.no_way_on and word in ONWARD:
         return action.no_way_on
     if not kind_of(action.kind).forward:
         return _of_another_kind(word, action, orphaned)

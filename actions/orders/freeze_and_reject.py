@@ -6,31 +6,30 @@ read from those records and from what became of releases.
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from actions.doing import Desk, Doing
-from actions.expected import SwitchExpected
 from actions.facts import Facts, hash_of, shortened
 from actions.guards import Policy, context_findings, in_window, with_overrides
 from actions.ids import now
 from actions.journal.journal import Journal
+from actions.journal.steering import ONWARD, begun_back
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.rejections import Candidate, against_live, rejected_by_hand, rejection_of, rejections
+from actions.switching.standing import agreed_at, candidate, freeze_of, frozen_finding, standing_since
 from actions.targets import mover
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Freeze
 from backends.settings import Duration
 from backends.text import clean
-from backends.times import local_words
 
 LONGEST_S = 366 * 86400.0
-LOOKED_THROUGH = 100  # records of one service, the newest first
 
 
 class StandingFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
@@ -123,8 +122,8 @@ async def _accept(request: Request, desk: Desk) -> _Record:
         raise Refused(5, ActionError(kind="not_found", message=message, fix=command("deploy status", service)))
     bad: Finding | None = None
     for to in on:
-        candidate = Candidate(color=to, version=version)
-        bad = await against_live(desk.journal, desk.policy.context, service, candidate, desk.policy.zone)
+        serving = Candidate(color=to, version=version)
+        bad = await against_live(desk.journal, desk.policy.context, service, serving, desk.policy.zone)
         if bad is not None and bad.level == "block":
             break
     against = bad.text if bad is not None and bad.level == "block" else ""
@@ -153,13 +152,10 @@ async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
     found = []
     frozen = await freeze_of(journal, policy.context, plan.service) if kind_of(plan.kind).held_back else None
     if frozen is not None:
-        until = f" until {local_words(frozen.until, policy.zone)}" if frozen.until else ""
-        text = f"{plan.service} is frozen by {frozen.by}{until}" + (f": {frozen.reason}" if frozen.reason else "")
-        fix = command("deploy unfreeze", plan.service)
-        found.append(Finding(level="block", code="freeze", text=text, fix=fix, overridable=True))
+        found.append(frozen_finding(plan.service, frozen, policy.zone))
     if kind_of(plan.kind).moves:
         try:
-            rejected = await rejection_of(journal, policy.context, plan.service, _candidate(plan), policy.zone)
+            rejected = await rejection_of(journal, policy.context, plan.service, candidate(plan), policy.zone)
         except BackendError:  # what can not be read of the past is in no rollback's way
             if kind_of(plan.kind).forward:
                 raise
@@ -169,17 +165,23 @@ async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
     return replace(plan, findings=with_overrides((*plan.findings, *found), plan.request.overrides)) if found else plan
 
 
+async def onward_held_back(order: Plan, action: Action, policy: Policy, journal: Journal) -> Plan:
+    """The plan of an order to `action`, with what stands against going on with it since somebody last agreed to that.
+    Nothing does against an order that stops it or takes it back, nor on the way back. Raises BackendError."""
+    back = action.status == "rolling_back" or not kind_of(action.kind).held_back
+    if order.request.order not in ONWARD or back or not action.open or order.blocked or action.started_at is None:
+        return order
+    history = await journal.history(action.id or "")
+    if begun_back(history) is not None:
+        return order
+    agreed = await journal.plan(action.id or "")
+    found = await standing_since(agreed, journal, policy.zone, agreed_at(action.started_at, history))
+    return replace(order, findings=with_overrides((*order.findings, *found), order.request.overrides))
+
+
 def _only_told(rejected: Finding) -> Finding:
     return replace(
         rejected, level="warning", text=f"{rejected.text}; it goes back there all the same", fix="", overridable=False
-    )
-
-
-def _candidate(plan: Plan) -> Candidate:
-    versions = plan.expecting(SwitchExpected).versions
-    version = plan.request.version or versions.get(plan.to, "")
-    return Candidate(
-        color=plan.to, version=version, production=versions.get(plan.from_, ""), released=bool(plan.request.version)
     )
 
 
@@ -187,23 +189,6 @@ async def standing_against(service: str, policy: Policy, journal: Journal) -> tu
     """The freeze that holds now, of the journal or of the config, and what rejects versions (`rejections`)."""
     frozen = await freeze_of(journal, policy.context, service) or window_freeze(policy, now())
     return frozen, await rejections(journal, policy.context, service)
-
-
-async def freeze_of(journal: Journal, context: str, service: str) -> Freeze | None:
-    """Of the freezes of a service that hold now, the one that holds longest; None where there is none."""
-    holding = list[Freeze]()
-    for action in await journal.of_service(context, service, ("freeze", "unfreeze"), limit=LOOKED_THROUGH):
-        if action.kind == "unfreeze" or action.started_at is None:
-            break
-        until = None if action.for_s is None else action.started_at + timedelta(seconds=action.for_s)
-        if until is None or until > now():
-            freeze = Freeze(by=str(action.actor or ""), since=action.started_at, until=until, reason=action.reason)
-            holding.append(freeze)
-    return max(holding, key=_end, default=None)
-
-
-def _end(freeze: Freeze) -> datetime:
-    return freeze.until or datetime.max.replace(tzinfo=UTC)
 
 
 def window_freeze(policy: Policy, at: datetime) -> Freeze | None:

@@ -1,6 +1,6 @@
 """Which versions of a service were found bad: what a person rejected, and what went back, and why it did."""
 
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -38,15 +38,17 @@ class _Verdict(Struct, frozen=True):
 
 
 async def rejection_of(
-    journal: Journal, context: str, service: str, candidate: Candidate, zone: tzinfo
+    journal: Journal, context: str, service: str, candidate: Candidate, zone: tzinfo, *, after: datetime | None = None
 ) -> Finding | None:
-    """Why it should get no traffic. A block where a person rejected it, or where a metric gate, the smoke test or its
-    health failed; a warning where it went back for another reason. None where it has succeeded since, or where
-    production runs the same version: then that is no reason."""
+    """Why it should get no traffic, of what was recorded `after` that. A block where a person rejected it, or where a
+    metric gate, the smoke test or its health failed; a warning where it went back for another reason. None where it
+    has succeeded since, or where production runs the same version: then that is no reason."""
     if candidate.version and candidate.version == candidate.production:
         return None
     found = await _found(journal, await _looked_through(journal, context, service), candidate, zone)
-    return found[1] if found else None
+    if found is None or (after is not None and (found[0].started_at is None or found[0].started_at <= after)):
+        return None
+    return found[1]
 
 
 async def against_live(

@@ -10,7 +10,8 @@ from actions.guards import Policy
 from actions.journal.journal import Journal
 from actions.journal.rows import Draft
 from actions.models import Consent, Refused, Request
-from actions.orders.freeze_and_reject import freeze_of, held_back, window_freeze
+from actions.orders.freeze_and_reject import held_back, window_freeze
+from actions.switching.standing import freeze_of
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import draft
 from tests.two_colors import TwoColors

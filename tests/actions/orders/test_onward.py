@@ -1,0 +1,92 @@
+"""What is recorded against a service while an action of it is open: nothing lets that go forward any more unseen."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from actions.models import Action, Consent, OrderWord, Plan, Refused, Request
+from tests.actions.house import ANALYTICS_FLIP, YES, House
+from tests.two_colors import TwoColors
+
+BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
+FREEZE = Request(kind="freeze", service="analytics")
+REJECT = Request(kind="reject", service="analytics", version="2.5.0")
+BECAUSE = Consent(confirmed=True, reason="quarter end")
+
+
+async def planned(house: House, action: Action, word: OrderWord, *overrides: str) -> Plan:
+    request = Request(
+        kind=action.kind, service=action.service, ref=action.id or "", order=word, overrides=overrides
+    )  # fmt: skip
+    return await house.gate.plan(request)
+
+
+async def paused(house: House, service: TwoColors) -> Action:
+    """A flip to GREEN 2.5.0 that stands paused, with nothing moved."""
+    released = asyncio.Event()
+    house.before_runner = lambda: setattr(service.faults["green"], "released", released)
+    opened = await house.reaches(await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES), "preflight")
+    await house.gate.submit(await planned(house, opened, "pause"), YES)
+    released.set()
+    return await house.stands(opened, "paused")
+
+
+@pytest.mark.parametrize(("record", "code"), [(FREEZE, "freeze"), (REJECT, "rejected")], ids=["freeze", "rejected"])
+async def test_an_open_action_is_not_resumed_past_what_was_recorded_since(
+    house: House, service: TwoColors, record: Request, code: str
+) -> None:
+    (service.directory / "green.version").write_text("2.5.0\n")
+    opened = await paused(house, service)
+    assert (await house.order(record, BECAUSE)).changed
+    plan = await planned(house, opened, "resume")
+    assert [(finding.level, finding.code, finding.overridable) for finding in plan.findings] == [("block", code, True)]
+    with pytest.raises(Refused) as caught:
+        await house.gate.submit(plan, BECAUSE)
+    assert caught.value.exit_code == 3
+    assert "quarter end" in caught.value.error.message
+    assert f"--override {code}" in caught.value.error.fix
+    over = await planned(house, opened, "resume", code)
+    with pytest.raises(Refused, match="only overridden with a reason"):
+        await house.gate.submit(over, YES)
+    assert service.weights() == BLUE
+    await house.gate.submit(over, BECAUSE)
+    assert ((await house.ended(opened)).status, service.weights()) == ("succeeded", GREEN)
+    overridden = [entry for entry in await house.journal.audit_records() if entry.kind == "override"]
+    assert [(entry.order, entry.result, entry.action) for entry in overridden] == [("resume", code, opened.id)]
+
+
+@pytest.mark.parametrize("word", ["rollback", "abort", "abandon"])
+async def test_what_stops_it_is_never_held_back(house: House, service: TwoColors, word: OrderWord) -> None:
+    opened = await paused(house, service)
+    await house.order(FREEZE, BECAUSE)
+    plan = await planned(house, opened, word)
+    assert not plan.blocked, plan.findings
+    await house.gate.submit(plan, BECAUSE)
+    ended = await house.ended(opened)
+    assert (ended.status in ("aborted", "abandoned"), service.weights()) == (True, BLUE)
+
+
+@pytest.mark.parametrize("word", ["takeover", "resume"])
+async def test_nobody_takes_it_over_past_a_freeze(house: House, service: TwoColors, word: OrderWord) -> None:
+    opened = await paused(house, service)
+    await house.kill_runner()
+    await house.order(FREEZE, BECAUSE)
+    blocks = [each.code for each in (await planned(house, opened, word)).findings if each.level == "block"]
+    assert blocks == ["freeze"]
+
+
+async def test_a_bake_is_not_promoted_past_a_rejection_that_its_own_consent_did_not_know(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    (service.directory / "green.version").write_text("2.5.0\n")
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        await house.order(REJECT, BECAUSE)
+        request = replace(ANALYTICS_FLIP, overrides=("rejected",))
+        opened = await house.reaches(await house.gate.submit(await house.gate.plan(request), BECAUSE), "bake")
+        assert not (await planned(house, opened, "promote")).blocked  # it was agreed to in spite of that one
+        await house.order(FREEZE, BECAUSE)
+        assert [each.code for each in (await planned(house, opened, "promote")).findings] == ["freeze"]
+        await house.gate.submit(await planned(house, opened, "rollback"), YES)
+        assert ((await house.ended(opened)).status, service.weights()) == ("rolled_back", BLUE)
