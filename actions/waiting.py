@@ -2,7 +2,7 @@
 
 from datetime import tzinfo
 
-from actions.journal.steering import no_way_on, possible_orders
+from actions.journal.steering import HELD_BACK, no_way_on, possible_orders
 from actions.kinds import kind_of
 from actions.models import Action
 from actions.orphans import frozen_words, is_frozen, orphan_words, ways_out
@@ -44,6 +44,8 @@ def _stands(action: Action, status: str, zone: tzinfo) -> str:
 
 def _ways(action: Action) -> str:
     if action.error is not None and action.error.fix and no_way_on(action):
+        return action.error.fix
+    if action.error is not None and action.error.kind == HELD_BACK:
         return action.error.fix
     possible, ref = possible_orders(action, orphaned=False), action.id or ""
     ways = [command("action accept", ref, reason="WHY")] if not possible["accept"] else []

@@ -93,6 +93,11 @@ class Work:
         """The journal whose number the fence is."""
         return self._hold.journal
 
+    @property
+    def journal(self) -> Journal:
+        """What others have recorded is read there; what this action does is written through it alone."""
+        return self._journal
+
     def remaining_s(self, at_most: float) -> float:
         """Seconds until the action's own deadline, or `at_most`."""
         timeout = self.plan.request.timeout_s

@@ -20,6 +20,8 @@ FOLLOWING = "follow"
 """The phase in which a controller makes the change, and a hold is where that waits."""
 NO_WAY_ON: frozenset[str] = frozenset({"target_unhealthy", "unreachable", "command-running"})
 """The kinds of a hold that no order ends: what is missing is no evidence, but what the action needs to go on."""
+HELD_BACK = "held_back"
+"""The kind of a hold by a freeze or a rejection that came since: its own words say what ends it."""
 _SKIPPABLE = ("analyse", "bake")
 
 

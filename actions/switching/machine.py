@@ -23,6 +23,7 @@ from actions.switching import way_back
 from actions.switching.commands import Commands
 from actions.switching.conditions import must_be_met
 from actions.switching.deploying import Deploying
+from actions.switching.held_back import let_on
 from actions.switching.holding import HOLD_S
 from actions.switching.impact import counted_data
 from actions.switching.outside import ExternalEdits
@@ -279,7 +280,10 @@ class Switching:
         shift, verify, analyse = (step_of(what, share, self._stages) for what in ("shift", "verify", "analyse"))
         work, weights = self._work, staged(self._settings, self._from, self._to, share)
         if not work.done(shift):
-            await work.safe_point()
+            if self._kind.forward:
+                await let_on(work, self._still_healthy, moved=self._traffic.moved)
+            else:
+                await work.safe_point()
             await self._still_healthy()
             await self._counted(shift)
             try:

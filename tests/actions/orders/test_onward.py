@@ -1,12 +1,14 @@
 """What is recorded against a service while an action of it is open: nothing lets that go forward any more unseen."""
 
 import asyncio
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from actions.models import Action, Consent, OrderWord, Plan, Refused, Request
+from actions.waiting import waits
 from tests.actions.house import ANALYTICS_FLIP, YES, House
 from tests.two_colors import TwoColors
 
@@ -55,6 +57,65 @@ async def test_an_open_action_is_not_resumed_past_what_was_recorded_since(
     assert ((await house.ended(opened)).status, service.weights()) == ("succeeded", GREEN)
     overridden = [entry for entry in await house.journal.audit_records() if entry.kind == "override"]
     assert [(entry.order, entry.result, entry.action) for entry in overridden] == [("resume", code, opened.id)]
+
+
+async def before_the_shift(house: House, service: TwoColors) -> tuple[Action, asyncio.Event]:
+    """A flip to GREEN 2.5.0 whose preflight ends when the event is set."""
+    (service.directory / "green.version").write_text("2.5.0\n")
+    released = asyncio.Event()
+    house.before_runner = lambda: setattr(service.faults["green"], "released", released)
+    opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+    return await house.reaches(opened, "preflight"), released
+
+
+async def test_a_freeze_holds_what_is_open_before_traffic_moves_and_its_end_lets_it_go_on(
+    house: House, service: TwoColors
+) -> None:
+    opened, released = await before_the_shift(house, service)
+    await house.order(FREEZE, BECAUSE)
+    released.set()
+    held = await house.stands(opened, "paused")
+    assert held.hold is not None
+    assert held.error is not None
+    assert (held.hold.until, service.weights()) == (None, BLUE)
+    assert "frozen by" in held.error.message
+    for way in ("teal deploy rollback analytics", "teal deploy unfreeze analytics", "--override freeze"):
+        assert way in held.error.fix
+        assert way in waits(held, UTC)[1]
+    await house.order(Request(kind="unfreeze", service="analytics"))
+    assert ((await house.ended(opened)).status, service.weights()) == ("succeeded", GREEN)
+
+
+@pytest.mark.parametrize("onward", [True, False], ids=["overridden", "taken back"])
+async def test_a_version_that_is_rejected_meanwhile_gets_no_traffic_unless_a_person_says_so(
+    house: House, service: TwoColors, onward: bool
+) -> None:
+    opened, released = await before_the_shift(house, service)
+    await house.order(REJECT, BECAUSE)
+    released.set()
+    held = await house.stands(opened, "paused")
+    assert held.error is not None
+    assert ("was rejected by" in held.error.message, service.weights()) == (True, BLUE)
+    if onward:
+        await house.gate.submit(await planned(house, held, "resume", "rejected"), BECAUSE)
+    else:
+        await house.gate.submit(await planned(house, held, "rollback"), YES)
+    ended = await house.ended(opened)
+    assert (ended.status, service.weights()) == (("succeeded", GREEN) if onward else ("aborted", BLUE))
+
+
+async def test_a_split_that_is_held_so_is_left_when_its_new_side_goes_down(tmp_path: Path, service: TwoColors) -> None:
+    (service.directory / "green.version").write_text("2.5.0\n")
+    async with House(tmp_path / "state", service, stage_time="2s") as house:
+        request = replace(ANALYTICS_FLIP, strategy="gradual")
+        opened = await house.reaches(await house.gate.submit(await house.gate.plan(request), YES), "analyse[10]")
+        await house.order(REJECT, BECAUSE)
+        held = await house.stands(opened, "paused")
+        assert held.hold is not None
+        assert held.hold.until is not None
+        assert 0 < service.weights()["green"] < 50
+        service.sicken("green")
+        assert ((await house.ended(opened)).status, service.weights()) == ("rolled_back", BLUE)
 
 
 @pytest.mark.parametrize("word", ["rollback", "abort", "abandon"])
