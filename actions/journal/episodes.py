@@ -98,7 +98,8 @@ def _overlap(first: Episode, second: Episode) -> bool:
 
 
 def _joined(first: Episode, second: Episode) -> Episode:
-    """Over where either book knows an end that is no older than the last sign of the other."""
+    """Over at the first end that either book knows and that is no older than the last sign of the other: who looks once
+    in a while knows it late, and would swallow what began since."""
     seen_at = max(first.seen_at, second.seen_at)
     ends = [each.until for each in (first, second) if each.until is not None and each.until >= seen_at]
-    return replace(first, seen_at=seen_at, until=max(ends, default=None))
+    return replace(first, seen_at=seen_at, until=min(ends, default=None))

@@ -143,6 +143,14 @@ def test_books_are_merged_where_they_overlap() -> None:
     assert len(merged(mine, other)) == 2
 
 
+def test_who_looks_once_in_a_while_makes_no_trouble_longer() -> None:
+    """A status that was asked for once told an end a minute late, and T0 was on what was over: each host had its own."""
+    watched = [episode(0, 1, seen_at=at(0.9)), episode(3, 4, seen_at=at(3.9))]
+    once = [episode(0, 5, seen_at=at(0))]
+    for books in ((watched, once), (once, watched)):
+        assert [(each.since, each.until) for each in merged(*books)] == [(at(0), at(1)), (at(3), at(4))]
+
+
 def test_a_book_is_bounded() -> None:
     rows = [episode(minute, minute + 0.5) for minute in range(5)]
     assert bounded(rows, at(10), 3) == rows[2:]
