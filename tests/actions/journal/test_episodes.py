@@ -144,7 +144,7 @@ def test_books_are_merged_where_they_overlap() -> None:
 
 
 def test_who_looks_once_in_a_while_makes_no_trouble_longer() -> None:
-    """A status that was asked for once told an end a minute late, and T0 was on what was over: each host had its own."""
+    """A status that was asked for once told an end late, and T0 was on what was over: each host had its own."""
     watched = [episode(0, 1, seen_at=at(0.9)), episode(3, 4, seen_at=at(3.9))]
     once = [episode(0, 5, seen_at=at(0))]
     for books in ((watched, once), (once, watched)):
