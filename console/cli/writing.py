@@ -213,11 +213,14 @@ async def _steered(common: Common, session: Session, action: Action, plan: Plan)
         action = await looked_around(session, action)
     elif action.open and not in_force(order, action):
         action = await taken(session, action, order)
-    yet = "" if order == "takeover" or not action.open or in_force(order, action) else NOT_YET
+    stopped = action.open and action.stopped_pid != 0  # whatever it shows, its runner does nothing about it
+    yet = NOT_YET if stopped or (order != "takeover" and action.open and not in_force(order, action)) else ""
     stuck = action.orphaned_since is not None or action.status in ("conflict", "in_doubt") or needs_a_page(action)
     lines = action_lines(action)
-    rest = lines[1:] if stuck else _watch_line(action)
+    rest = lines[1:] if stuck or stopped else _watch_line(action)
     _print_action(common, session, action, [f"{order}: {yet}{lines[0]}", *rest])
+    if stopped and not stuck:
+        return EXIT_STILL_OPEN
     return exit_code(action) if stuck or not action.open else 0
 
 

@@ -125,6 +125,22 @@ async def test_every_reader_says_that_a_runner_is_stopped(teal: Teal) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("order", ["promote", "pause"])
+async def test_an_order_to_a_runner_that_is_stopped_is_not_in_force(teal: Teal, order: str) -> None:
+    """It was exit 0."""
+    await said(teal, "deploy", "flip", "analytics", "-y", "--detach")
+    running = await teal.until(phase="bake")
+    assert running.owner is not None
+    pid = running.owner.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        code, out, err = await said(teal, "action", order, running.id or "", "-y")
+        assert (code, f"{order}: ordered, not in force yet" in out) == (8, True), (out, err)
+        assert f"kill -CONT {pid}" in out
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
 async def test_what_is_said_of_an_order_that_was_not_taken() -> None:
     process = await asyncio.create_subprocess_exec("sleep", "60")
     try:
