@@ -50,6 +50,8 @@ class _Record(Struct, frozen=True, kw_only=True):
     needs_reason: str = ""
 
 
+OPEN_ACTION = "open-action"
+_SPEAKS_AGAINST = frozenset({"freeze", "reject"})
 _Look = Callable[[Request, Desk], Awaitable[_Record]]
 
 
@@ -58,6 +60,7 @@ async def _plan(look: _Look, request: Request, desk: Desk) -> Plan:
     await mover(desk.targets, request.service)  # there is such a service
     policy, guard_class = desk.policy, kind_of(request.kind).guard_class
     record = await look(request, desk)
+    opened = () if request.kind not in _SPEAKS_AGAINST else await _still_open(request.service, desk)
     against = () if record.already else context_findings(replace(policy, freeze=()), guard_class, now())
     agreed = hash_of(
         StandingFacts(
@@ -68,7 +71,7 @@ async def _plan(look: _Look, request: Request, desk: Desk) -> Plan:
     return Plan(
         kind=request.kind, context=policy.context, service=request.service, guard_class=guard_class,
         protected=policy.protected, from_=record.from_, to=record.to,
-        findings=(*against, *(() if record.already else policy.notes)),
+        findings=(*against, *opened, *(() if record.already else policy.notes)),
         summary=PlanSummary(
             effects=() if record.already else (record.effect,), preconditions=(),
             undo="" if record.already else record.undo,
@@ -76,6 +79,19 @@ async def _plan(look: _Look, request: Request, desk: Desk) -> Plan:
         hash=shortened(agreed), full_hash=agreed, made_at=now(), already=record.already, request=request,
         needs_reason="" if record.already else record.needs_reason,
     )  # fmt: skip
+
+
+async def _still_open(service: str, desk: Desk) -> tuple[Finding, ...]:
+    """That an action is open which goes forward: it is held before its next shift at most, and not taken back."""
+    try:
+        action = await desk.journal.open_action(desk.policy.context, service)
+    except BackendError as error:  # it keeps nobody from stopping what is new
+        text = f"what is open on {service} is not known: {error.message}"
+        return (Finding(level="warning", code=OPEN_ACTION, text=text, fix=command("action list")),)
+    if action is None or not kind_of(action.kind).held_back or action.status == "rolling_back":
+        return ()
+    text = f"{action.kind} {action.id} is open on {service}: what it has moved stays; this does not take it back"
+    return (Finding(level="warning", code=OPEN_ACTION, text=text, fix=command("deploy rollback", service)),)
 
 
 async def _freeze(request: Request, desk: Desk) -> _Record:

@@ -364,7 +364,7 @@ def action_lines(action: Action) -> list[str]:
     lines += [finding.text for finding in action.findings if finding.code == "undone"]
     lines += [
         f"{UNICODE.warning} {with_fix(finding.text, finding.fix)}"
-        for finding in action.findings if finding.code == "no-match" and finding.level == "warning"
+        for finding in action.findings if finding.code in ("no-match", "open-action") and finding.level == "warning"
     ]  # fmt: skip
     lines += [f"{UNICODE.warning} {with_fix(finding.text, finding.fix)}" for finding in unmended(action)]
     if action.ref:

@@ -129,6 +129,20 @@ async def test_what_stops_it_is_never_held_back(house: House, service: TwoColors
     assert (ended.status in ("aborted", "abandoned"), service.weights()) == (True, BLUE)
 
 
+@pytest.mark.parametrize("record", [FREEZE, REJECT], ids=["freeze", "reject"])
+async def test_the_record_tells_of_what_is_open_and_how_to_stop_it(
+    house: House, service: TwoColors, record: Request
+) -> None:
+    assert (await house.gate.plan(record)).findings == ()
+    opened = await paused(house, service)
+    (told,) = (await house.gate.plan(record)).findings
+    assert (told.level, told.code, str(opened.id) in told.text) == ("warning", "open-action", True)
+    assert "teal deploy rollback analytics" in told.fix
+    assert (await house.order(record, BECAUSE)).findings == (told,)
+    await house.gate.submit(await planned(house, opened, "abort"), YES)
+    await house.ended(opened)
+
+
 @pytest.mark.parametrize("word", ["takeover", "resume"])
 async def test_nobody_takes_it_over_past_a_freeze(house: House, service: TwoColors, word: OrderWord) -> None:
     opened = await paused(house, service)
