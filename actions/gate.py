@@ -205,13 +205,17 @@ class Gate:
     async def _with_ways(self, action: Action) -> Action:
         return await with_ways(action, self.journal, self.own) if self.orphaned(action) else action
 
-    async def watch(self, action_id: str) -> AsyncIterator[Action]:
-        """The action each time that it changes, until it has ended or nobody runs it any more. Raises Refused (5)."""
+    async def watch(
+        self, action_id: str, look: Callable[[str], Awaitable[Action]] | None = None
+    ) -> AsyncIterator[Action]:
+        """The action each time that it changes, until it has ended or nobody runs it any more; `look` reads it. Raises
+        Refused (5)."""
+        look = look or self.action
         last: Action | None = None
         alone_since: float | None = None
         clock = asyncio.get_running_loop().time
         while True:
-            found = await self.action(action_id)
+            found = await look(action_id)
             if found != last:
                 last = found
                 yield found

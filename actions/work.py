@@ -258,7 +258,7 @@ class Work:
             self._stopped(detail)
 
     async def held(self, why: str, seconds: float | None) -> None:
-        """Evidence is missing: nothing moves, for at most `seconds` (None: until somebody decides)."""
+        """Evidence is missing: nothing moves forward, for at most `seconds` (None: until somebody decides)."""
         data = {} if seconds is None else ending_in(seconds)
         await self._write(Event(step="", kind="held", detail=why, data=data))
 

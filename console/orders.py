@@ -115,9 +115,10 @@ class Orders:
         if self._in_process is not None:
             self._in_process.park.set()
 
-    async def watch(self, action_id: str) -> AsyncIterator[Action]:
-        """The action each time that its journal changes, until it has ended or nobody runs it."""
-        async for action in (await self._opened()).watch(action_id):
+    async def watch(self, action_id: str, *, in_time: bool = False) -> AsyncIterator[Action]:
+        """The action each time that its journal changes, until it has ended or nobody runs it. `in_time`: raises
+        BackendError(timeout) where the journal says nothing within `patience_s`."""
+        async for action in (await self._opened()).watch(action_id, self.action if in_time else None):
             yield action
 
     async def action(self, wanted: str) -> Action:

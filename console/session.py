@@ -266,9 +266,10 @@ class Session:
             self._tasks.append(asyncio.create_task(reading, name="read alerts"))
         return action
 
-    def watch(self, action_id: str) -> AsyncIterator[Action]:
-        """The action each time that its journal changes, until it has ended."""
-        return self.orders.watch(action_id)
+    def watch(self, action_id: str, *, in_time: bool = False) -> AsyncIterator[Action]:
+        """The action each time that its journal changes, until it has ended or nobody runs it; `in_time`: not longer
+        than the journal answers. Raises Refused or BackendError."""
+        return self.orders.watch(action_id, in_time=in_time)
 
     async def actions(self, *, open_only: bool = False, limit: int = 50) -> list[Action]:
         """Actions of this context, newest first."""

@@ -1,4 +1,4 @@
-"""An action that is held: evidence is missing, so nothing moves, and everybody is told why and until when."""
+"""An action that is held: evidence is missing, so nothing moves forward, and everybody is told why and until when."""
 
 from msgspec import Struct
 

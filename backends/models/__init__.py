@@ -4,7 +4,16 @@ Times are aware UTC; durations are seconds; every string that came from outside 
 A `ref` is unique over all backends of a context and is what every command and key is bound to. One module a port.
 """
 
-from backends.models.alerts import Acknowledgement, Alert, AlertState, Matcher, Silence, SilenceState, alert_subject
+from backends.models.alerts import (
+    Acknowledgement,
+    Alert,
+    AlertState,
+    Matcher,
+    Silence,
+    SilenceState,
+    alert_subject,
+    firing_health,
+)
 from backends.models.checks import CheckResult, PerfDatum
 from backends.models.controllers import (
     CONTROLLER_SIDES,
@@ -76,6 +85,7 @@ __all__ = [
     "Truth",
     "TruthLayer",
     "alert_subject",
+    "firing_health",
     "run_states",
     "severity_rank",
     "worst",

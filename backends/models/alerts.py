@@ -67,7 +67,12 @@ class Alert(Struct, frozen=True, kw_only=True):
             return "warning"
         if self.state != "firing" or self.severity == "none":
             return "ok"
-        return "critical" if self.severity in ("critical", "page", "error", "emergency") else "warning"
+        return firing_health(self.severity)
+
+
+def firing_health(severity: str) -> Health:
+    """What an alert of that severity means while it fires."""
+    return "critical" if severity in ("critical", "page", "error", "emergency") else "warning"
 
 
 def alert_subject(name: str, labels: Mapping[str, str]) -> str:

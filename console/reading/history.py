@@ -11,7 +11,7 @@ from actions.journal.episodes import UNWATCHED
 from actions.judging.stages import is_shift
 from actions.kinds import kind_of
 from actions.telling import cause, doing, is_noop, outcome, standing, title, unattended, way
-from backends.models import Health, TimelineEvent, alert_subject
+from backends.models import Health, TimelineEvent, alert_subject, firing_health
 from backends.ports import Metrics, Point, Series
 from backends.text import clean, clean_labels
 from console.reading.recorded_times import clock_words, dated
@@ -218,7 +218,7 @@ def _spells(
         labels = clean_labels(one.labels)
         name = labels.get("alertname", "an alert")
         about = " ".join(labels[key] for key in _ABOUT if key in labels)
-        health: Health = "critical" if labels.get("severity") in ("critical", "page") else "warning"
+        health = firing_health(labels.get("severity", ""))
         sampled = {point.at: _sampled(point, step) for point in one.points}
         for first, ended in _runs([point.at for point in one.points], step * 1.5):
             if until - ended > step * 1.5:

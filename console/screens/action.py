@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.events import Resize, ScreenResume, Unmount
+from textual.events import Resize, Unmount
 from textual.widgets import Static
 
 from actions.kinds import kind_of
@@ -34,19 +36,19 @@ from console.ports.table import readings
 from console.screens import stage_lines as stages
 from console.screens.choices import is_orphaned
 from console.screens.moving import Scroll
-from console.screens.page import Page
+from console.screens.page import AGAIN_S, Page
 from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, Row, listing, mark, now, row, sides, style_of
 from console.screens.plan_words import refusal, subject, worries
 from console.screens.working import work
 from panels.keybar import KeyBar
-from panels.words import Symbols
+from panels.words import Symbols, clock, zone_name
 
 if TYPE_CHECKING:
     from console.session import Session
 
 STATUS_WORDS = {
     "planned": "planned, not begun", "awaiting_approval": "waits for approval", "running": "running",
-    "paused": "paused: nothing moves until it is resumed", "in_doubt": "in doubt: a write was not answered",
+    "paused": "paused: nothing moves forward until it is resumed", "in_doubt": "in doubt: a write was not answered",
     "conflict": "stopped: something else changed the target", "rolling_back": "rolling back",
     "succeeded": "done", "rolled_back": "rolled back",
     "aborted": "aborted", "rollback_failed": "the rollback failed: page someone",
@@ -79,7 +81,7 @@ class ActionScreen(Page):
         self.action: Action | None = None
         self._red_at_start = red(session.store)
         self._trouble: list[Row] = []
-        self._left_off = False
+        self._lost_at: datetime | None = None  # since when what is shown is only what was so
 
     def compose(self) -> ComposeResult:
         with Frame(title="Action", id="frame", fitted=True):
@@ -107,38 +109,55 @@ class ActionScreen(Page):
     def on_resize(self, event: Resize) -> None:
         self._show_subject()
 
-    def on_screen_resume(self, event: ScreenResume) -> None:
-        """An order may have started a runner for an action that nobody ran: its news are followed again."""
-        if self._left_off:
-            self._follow()
-
     # ---- following
 
     def _lost(self, error: Refused | BackendError) -> None:
+        self._lost_at = self._lost_at or now()
         self._trouble = refusal(error, self.of)
-        self.query_one(Frame).titles(right="not readable")
-        self._show_end()
+        if self.action is None or not self.action.open:
+            self.query_one(Frame).titles(right="not readable")
+            self._show_end()
+        else:
+            zone = self.session.context.zone
+            since = f"{clock(self._lost_at, zone)} {zone_name(self._lost_at, zone)}"
+            self.query_one(Frame).titles(right=Content.styled(f"not known since {since}", style_of("unknown")))
+            was = f"not known since {since}; below is what was so then, and it is read again by itself"
+            self._trouble.append(row(mark("unknown", self.of), was, style_of("unknown")))
+            self._show_as_it_goes()
 
     @work(group="watch", exclusive=True, lost=_lost)
     async def _follow(self) -> None:
-        self._left_off = False
-        try:
-            async for action in self.session.watch(self.action_id):
-                self._trouble = []
-                self._show(action)
-        except (Refused, BackendError) as error:
-            self._lost(error)
-            return
+        """For as long as it is open, also through a journal that goes away and comes back, and with the runner of
+        whoever resumes what nobody ran."""
+        while self.action is None or self.action.open:
+            try:
+                async for action in self.session.watch(self.action_id, in_time=True):
+                    if self._lost_at is not None or not is_orphaned(action):
+                        self._lost_at, self._trouble = None, []
+                    self._show(action)
+            except Refused as error:
+                self._lost(error)
+                return
+            except BackendError as error:
+                self._lost(error)
+            else:
+                self._leave_off()
+            await asyncio.sleep(AGAIN_S)
+
+    def _leave_off(self) -> None:
         if self.action is not None and self.action.open:
-            self._left_off = True
             ways = "b rolls back" if self.action.status == "conflict" else "x p resumes it, b rolls back"
             nobody = f"nobody runs it: {ways}; x lists what else can be ordered"
-            text = nobody if is_orphaned(self.action) else "no more news of it here; q and open it again to look"
+            text = nobody if is_orphaned(self.action) else "no more news of it here: it is read again by itself"
             self._trouble = [row(mark("critical", self.of), text, style_of("critical"))]
             self._show_end()
 
     def _tick(self) -> None:
         if self.action is not None and self.action.open and self.is_current:
+            self._show_as_it_goes()
+
+    def _show_as_it_goes(self) -> None:
+        if self.action is not None:
             self._show_subject()
             self._show_end()
             self._show_steps()
@@ -188,12 +207,12 @@ class ActionScreen(Page):
             action.kind, action.service, action.ref or "", action.from_, "" if is_noop(action) else action.to, self.of,
             version=action.version, about=action.about,
         )  # fmt: skip
-        right = Content.assemble(self.place(), "  ", (elapsed(action), "bold"))
+        right = Content.assemble(self.place(), "  ", (elapsed(action, self._lost_at), "bold"))
         line = self.query_one("#subject", Static)
         line.update(sides(what, right, line.content_size.width or self.app.size.width - 4))
 
     def _show_steps(self) -> None:
-        rows = stages.timeline(self.action, self.of) if self.action else []
+        rows = stages.timeline(stages.seen(self.action, self._lost_at), self.of) if self.action else []
         self.query_one("#steps", Paragraphs).show(rows)
 
     def _show_way(self) -> None:
@@ -206,7 +225,7 @@ class ActionScreen(Page):
     def _show_end(self) -> None:
         rows = list(self._trouble)
         if self.action is not None:
-            rows += stages.hold_rows(self.action, self.of) or ending(self.action, self.of)
+            rows += stages.hold_rows(self.action, self.of, self._lost_at) or ending(self.action, self.of)
         self.query_one("#end", Paragraphs).show(rows)
 
     def _show_facts(self) -> None:
@@ -256,11 +275,11 @@ def who(action: Action) -> str:
     return "   ".join(parts)
 
 
-def elapsed(action: Action) -> str:
-    """`0:21`, from the start to the end or to now."""
+def elapsed(action: Action, lost_at: datetime | None = None) -> str:
+    """`0:21`, from the start to the end, to when it was last known or to now."""
     if action.started_at is None:
         return "0:00"
-    whole = max(0, int(((action.ended_at or now()) - action.started_at).total_seconds()))
+    whole = max(0, int(((action.ended_at or lost_at or now()) - action.started_at).total_seconds()))
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 

@@ -66,6 +66,7 @@ class AlertDetail(ItemDetail):
                 )
         except (BackendError, TimeoutError) as error:
             self._lost(error)
+            self.again(self._look, error)
             return
         self._silences = [line for silence in silences for line in self._silence(silence)]
         super().show()

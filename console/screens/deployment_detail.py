@@ -155,6 +155,7 @@ class DeploymentDetail(Detail):
                 found = await self.session.actions()
         except (Refused, BackendError, TimeoutError) as error:
             self._lost(error)
+            self.again(self._read, error)
             return
         self._unread = Content()
         mine = [action for action in found if action.service == self.deployment.service]

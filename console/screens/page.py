@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.actions import SkipAction
 from textual.await_remove import AwaitRemove
@@ -15,9 +15,11 @@ from textual.content import Content
 from textual.events import Key, Resize, ScreenResume
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input
 
+from actions.models import Refused
 from console.screens.host import leave
 from console.screens.moving import can_scroll
 from console.screens.parts import LOUD, MUTED, STRONG, armed, sides, symbols
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from console.session import Session
 
 SECOND_ENTER_S = 0.5
+AGAIN_S = 2.0
+"""What could not be read is read again so soon."""
 PRESS_AGAIN = "Enter came here at once from the line above: press it again to go on"
 _UNDERLINE = "_" * 240  # as far as the field goes
 
@@ -86,6 +90,7 @@ class Page(Screen[None]):
         self._armed_as_shown = session.armed
         self._stop_listening: Callable[[], None] | None = None
         self._arrived_at = 0.0  # when Enter led to the button that goes on
+        self._again: dict[object, Timer] = {}
         self._left_at: Size | None = None  # how large the terminal was when something came over it
 
     def on_mount(self) -> None:
@@ -141,6 +146,15 @@ class Page(Screen[None]):
             may = "armed" if self.armed else "read-only (! arms)"
         loud = (f" {name} ", LOUD) if context.protected else (name, STRONG)
         return Content.assemble(loud, (f"  {may}" if may and limits else "", MUTED))
+
+    def again(self, read: Callable[[], Any], lost: Exception) -> None:
+        """Call `read` once more in `AGAIN_S`, unless this screen has gone by then: its source did not answer. That
+        it is refused is an answer."""
+        if isinstance(lost, Refused):
+            return
+        if (due := self._again.pop(read, None)) is not None:
+            due.stop()
+        self._again[read] = self.set_timer(AGAIN_S, partial(self._while_here, read))
 
     def listen(self, listener: Callable[[Snapshot], None]) -> None:
         """Hear of each snapshot until this screen goes."""

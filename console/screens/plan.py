@@ -170,9 +170,18 @@ class PlanScreen(Page):
                 self.plan = await self.session.plan(self.request)
         except (Refused, BackendError, TimeoutError) as error:
             self._refusal = words.refusal(error, self.of)
+            if self.plan is None:
+                self.again(self._make_again, error)
             return False
         self._refusal = []
         return True
+
+    @work(group="plan", exclusive=True, lost=_lost)
+    async def _make_again(self) -> None:
+        """What keys act on stays where it is: what is shown has changed under the eyes of whoever reads it."""
+        if self.plan is None and not self.submitting:
+            await self._plan()
+            self._show()
 
     def _open_soon(self) -> None:
         self.app.call_later(self.call_later, self._focus_first)

@@ -181,6 +181,7 @@ class RunDetail(Detail):
                 self._waits = await self._waiting()
         except (Refused, BackendError, TimeoutError) as error:
             self._lost(error)
+            self.again(self._read, error)
             return
         finally:
             self._reading = False
@@ -255,6 +256,10 @@ class RunDetail(Detail):
     def _just_ended(task: TaskRun) -> bool:
         return (seconds_since(task.ended_at) or 0.0) < 3 * POLL_S
 
+    def _read_lost_log(self) -> None:
+        if self.chosen is not None:
+            self._load_log(self.chosen, True)
+
     def _no_log(self, error: Refused | BackendError | TimeoutError) -> None:
         self.query_one(LogLines).say(" ".join(part.plain for part in refusal(error, self.of)[0] if part))
 
@@ -270,6 +275,7 @@ class RunDetail(Detail):
                     self._show()
         except (Refused, BackendError, TimeoutError) as error:
             self._no_log(error)
+            self.again(self._read_lost_log, error)
             entries = []
         else:
             if entries:

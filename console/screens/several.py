@@ -21,7 +21,7 @@ from actions.telling import outcome, standing
 from backends.errors import BackendError
 from backends.text import counted
 from console.screens import plan_words as words
-from console.screens.page import PRESS_AGAIN, Field, Page
+from console.screens.page import AGAIN_S, PRESS_AGAIN, Field, Page
 from console.screens.parts import KEY_ORDER, MUTED, STRONG, Frame, Paragraphs, Row, mark, row, seconds_since
 from console.screens.plan import MAX_AGE_S, PLAN_TIMEOUT_S, REASON_CHARS, SEEN_S, SUBMIT_TIMEOUT_S
 from console.screens.working import IT_MAY_HAVE_BEGUN, Work, work
@@ -285,10 +285,16 @@ class SeveralPlans(Page):
 
     async def _follow(self, each: Each) -> None:
         assert each.action is not None
-        try:
-            if each.action.id is not None:
-                async for action in self.session.watch(each.action.id):
-                    each.action = action
+        while each.action.id is not None and each.action.open and self.is_attached:
+            try:
+                async for action in self.session.watch(each.action.id, in_time=True):
+                    each.action, each.wrong = action, []
                     self.redraw()
-        except (Refused, BackendError) as error:
-            each.wrong = words.refusal(error, self.of)
+                return
+            except Refused as error:
+                each.wrong = words.refusal(error, self.of)
+                return
+            except BackendError as error:  # it goes on all the same, and comes back with its journal
+                each.wrong = words.refusal(error, self.of)
+                self.redraw()
+            await asyncio.sleep(AGAIN_S)

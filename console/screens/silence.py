@@ -103,6 +103,7 @@ class SilenceForm(OrderForm):
         self._identity: tuple[Matcher, ...] = ()
         self._ticked: set[int] = set()
         self._timer: Timer | None = None
+        self._unanswered = False  # what stands there is why nothing is known
 
     # ---- layout
 
@@ -196,9 +197,11 @@ class SilenceForm(OrderForm):
     def _look_soon(self) -> None:
         if self._timer is not None:
             self._timer.stop()
+        self._unanswered = False
         self._timer = self.set_timer(DEBOUNCE_S, self._look)
 
     def _lost(self, error: Refused | BackendError | TimeoutError) -> None:
+        self._unanswered = True
         self._show(refusal(error, self.of), [])
 
     @work(group="preview", exclusive=True, then="Change a field to look again.", lost=_lost)
@@ -209,15 +212,17 @@ class SilenceForm(OrderForm):
         except ValueError as error:
             self._show([row(mark("critical", self.of), str(error))], [])
             return
-        self._show([row("", "looking at what it would hide…", MUTED)], [])
+        if not self._unanswered:
+            self._show([row("", "looking at what it would hide…", MUTED)], [])
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 asked = silencer(self.session.adapters, self.alert.backend)
                 plan, matched = await asyncio.gather(self.session.plan(request), asked.matching(matchers))
         except (Refused, BackendError, TimeoutError) as error:
             self._lost(error)
+            self.again(self._look, error)
             return
-        self.plan = plan
+        self.plan, self._unanswered = plan, False
         self._show(worries(plan.findings, self.of), matched)
 
     def _show(self, rows: list[Row], matched: list[Alert]) -> None:

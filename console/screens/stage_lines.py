@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -55,6 +55,21 @@ def timeline(action: Action, of: Symbols) -> list[Row]:
     return rows
 
 
+def seen(action: Action, lost_at: datetime | None) -> Action:
+    """With what was at work when the journal was last read (`lost_at`; None: just now) as unknown since then."""
+    if lost_at is None or not action.open:
+        return action
+    return replace(action, steps=tuple(_unknown(step, lost_at, "") for step in action.steps))
+
+
+def _unknown(step: Step, since: datetime, why: str) -> Step:
+    """A step that was at work: how it ended, nobody knows."""
+    if step.status != "running" or step.started_at is None:
+        return step
+    detail = ": ".join(filter(None, (why, step.detail)))
+    return replace(step, status="unknown", ended_at=max(since, step.started_at), until=None, detail=detail)
+
+
 def _left(step: Step, action: Action) -> Step:
     """A step as it is known: of one at work that nobody runs any more, nobody knows how it ended."""
     since = action.orphaned_since
@@ -62,11 +77,7 @@ def _left(step: Step, action: Action) -> Step:
         return replace(step, status=cast(Any, status))
     if action.stopped_pid and step.status == "running":
         return replace(step, until=None, detail=": ".join(filter(None, (STOPPED_WORDS, step.detail))))
-    if since is None or step.status != "running" or step.started_at is None:
-        return step
-    detail = ": ".join(filter(None, ("nobody runs it", step.detail)))
-    unknown: Any = "unknown"
-    return replace(step, status=unknown, ended_at=max(since, step.started_at), until=None, detail=detail)
+    return step if since is None else _unknown(step, since, "nobody runs it")
 
 
 def step_row(step: Step, of: Symbols) -> Row:
@@ -113,23 +124,24 @@ def gate_rows(action: Action, of: Symbols) -> list[Row]:
     return rows
 
 
-def hold_rows(action: Action, of: Symbols) -> list[Row]:
-    """`held 2m: …, goes back by itself in 7m40s`, and the ways out of it."""
+def hold_rows(action: Action, of: Symbols, lost_at: datetime | None = None) -> list[Row]:
+    """`held 2m: …, goes back by itself in 7m40s`, and the ways out of it; where the journal was last read at
+    `lost_at`, what was so then."""
     hold = action.hold
     if hold is None or not action.open:
         return []
-    left = "until somebody decides"
+    left, at = "until somebody decides", lost_at or now()
     if hold.until is not None:
-        left_s = (hold.until - now()).total_seconds()
+        left_s = (hold.until - at).total_seconds()
         left = f"goes back by itself in {took(left_s)}" if left_s > 0 else "goes back now"
-    words = f"held {ago((now() - hold.since).total_seconds())}: {hold.why}"
+    words = f"held {ago((at - hold.since).total_seconds())}: {hold.why}"
     possible = possible_orders(action, orphaned=False)
     onward: dict[OrderWord, str] = {"accept": "x i accepts the missing evidence", "promote": "x g skips this wait"}
     ways = ", ".join([*(words for word, words in onward.items() if not possible[word]), "b rolls back"])
     if no_way_on(action) and action.error is not None:
         ways = action.error.fix or ways
     if is_orphaned(action):
-        late_s = 0.0 if hold.until is None else (now() - hold.until).total_seconds()
+        late_s = 0.0 if hold.until is None else (at - hold.until).total_seconds()
         left = f"nobody runs it: it should have gone back {ago(late_s)} ago" if late_s > 0 else "nobody runs it"
         ways = "x p resumes it, b rolls back"
     return [

@@ -74,6 +74,7 @@ class TriggerForm(OrderForm):
                 info = await self.session.adapters.of(PIPELINES, self.backend).pipeline(self.pipeline)
         except (Refused, BackendError, TimeoutError) as error:
             self._lost(error)
+            self.again(self._load, error)
             return
         self.known = info.params
         about = "A value may be JSON (12, true, [1, 2]); anything else is text. Only what you change is sent."

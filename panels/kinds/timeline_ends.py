@@ -68,7 +68,9 @@ def _end(item: TimelineEvent, known: Iterable[TimelineEvent]) -> TimelineEvent |
     if spells[0].mends:
         return replace(item, at=min(each.at for each in spells), seen_at=None)
     last = max(spells, key=lambda each: each.until or each.at)
-    return replace(item, at=last.until or last.at, since=last.at, seen_at=None)
+    same = item.seen_at is not None and last.at <= item.seen_at  # seen within it: its source said since when it fires
+    began = min(item.since, last.at) if same and item.since is not None else last.at
+    return replace(item, at=last.until or last.at, since=began, seen_at=None)
 
 
 def _moved(item: Item, moved: dict[tuple[str, str, datetime | None], datetime]) -> Item:

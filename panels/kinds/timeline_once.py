@@ -64,7 +64,7 @@ class _Kept:
             kind = _NOTED.get(item.subject, "check")
             return any(_covers(other, item.at) for other in self._of[kind, item.subject if kind == "check" else ""])
         last = self._longest.get((item.subject, item.health)) if _fires(item) else None
-        return last is not None and _covers(last, item.at) and item.at <= max(_end(last), last.at + _NEAR)
+        return last is not None and last.at - _NEAR <= item.at <= _ends(last)
 
 
 def _fires(item: TimelineEvent) -> bool:
@@ -73,6 +73,11 @@ def _fires(item: TimelineEvent) -> bool:
 
 def _end(item: TimelineEvent) -> datetime:
     return _NOT_OVER if item.going_on else item.until or item.at
+
+
+def _ends(item: TimelineEvent) -> datetime:
+    """Up to when the same firing may be told once more: of one whose end nobody knows, between two looks."""
+    return item.at + _NEAR if item.until is None and not item.going_on else _end(item)
 
 
 def _covers(other: TimelineEvent, at: datetime) -> bool:

@@ -172,7 +172,7 @@ class FakeSession:
         self.calls.append(("submit", plan))
         raise AssertionError("a key wrote")
 
-    async def watch(self, action_id: str) -> AsyncIterator[Action]:
+    async def watch(self, action_id: str, *, in_time: bool = False) -> AsyncIterator[Action]:
         return
         yield
 

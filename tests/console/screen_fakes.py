@@ -305,7 +305,7 @@ class FakeSession:
             raise self.submit_answer
         return self.submit_answer
 
-    async def watch(self, action_id: str) -> AsyncIterator[Action]:
+    async def watch(self, action_id: str, *, in_time: bool = False) -> AsyncIterator[Action]:
         while (action := await self.news.get()) is not None:
             yield action
 

@@ -46,7 +46,7 @@ class Watched:
     def __init__(self, *looks: Action) -> None:
         self.looks = looks
 
-    async def watch(self, action_id: str) -> AsyncIterator[Action]:
+    async def watch(self, action_id: str, *, in_time: bool = False) -> AsyncIterator[Action]:
         for seen in self.looks:
             yield seen
         await following.asyncio.Event().wait()
@@ -90,7 +90,7 @@ async def test_a_way_back_that_gives_up_in_time_is_waited_for(
     runs = replace(action(status="running", phase="preflight"), kind=kind)
 
     class Ending(Watched):
-        async def watch(self, action_id: str) -> AsyncIterator[Action]:
+        async def watch(self, action_id: str, *, in_time: bool = False) -> AsyncIterator[Action]:
             yield replace(runs, status="aborted") if time.monotonic() - began > 0.2 else runs
             await following.asyncio.Event().wait()
 

@@ -142,6 +142,35 @@ def _note(seq: int, state: str, minutes: float, name: str = "router") -> AuditRe
     return AuditRecord(kind="note", seq=seq, at=when, target=f"check:{name}", result=state, detail="502")
 
 
+def test_one_firing_is_one_event_with_one_start_and_one_end_however_soon_after_another() -> None:
+    """The second began 108 s after the first: told by the samples of its metric only, 14 s late, T0 was another's."""
+    first, second = episode(0, 0.5, seen_at=at(0.45)), episode(1.8, 2.25, seen_at=at(2.2))
+    spells = [
+        TimelineEvent(
+            at=began, kind="alert", ref="prom/Down/", text="Down fired for 16s", health="critical", subject="Down",
+            until=began + timedelta(seconds=16), measured=True,
+        )
+        for began in (at(0.03), at(2.03))
+    ]  # fmt: skip
+    orphan = TimelineEvent(at=at(2.02), kind="action", ref="8A1", text="nobody runs it", health="critical")
+    found = timeline(first, second, more=[*spells, orphan], since=1)
+    assert [event.text for event in found] == ["Down firing", "nobody runs it", "Down stopped firing after 27s"]
+    assert (found[0].at, found[0].t0) == (at(1.8), True)
+
+
+@pytest.mark.parametrize("severity", ["critical", "page", "error", "emergency", "warning", ""])
+async def test_an_alert_is_as_bad_by_its_metric_as_it_was_by_itself(severity: str) -> None:
+    """Else it is told twice."""
+
+    class Metric:
+        async def range(self, query: str, *, start: Any, end: Any, step: float) -> list[Series]:
+            points = tuple(Point(at=start + timedelta(seconds=step * n), value=None) for n in range(20, 24))
+            return [Series(labels={"alertname": "Down", "severity": severity}, points=points)]
+
+    (spell,) = await of_metrics(Metric(), "prom", at(-60), at(60))  # type: ignore[arg-type]
+    assert spell.health == replace(alert("1"), severity=severity, state="firing").health
+
+
 def test_what_was_forgotten_is_said_and_no_more_than_that() -> None:
     found = of_episodes(Book(episodes=[episode(0, 1)], whole_from=at(0)), at(-60), at(60))
     assert [(event.at, event.until, event.kind) for event in found if event.ref == "episodes"] == [
@@ -184,7 +213,7 @@ def test_an_end_that_its_source_measured_is_that() -> None:
         until=at(0.1) + timedelta(seconds=70), measured=True,
     )  # fmt: skip
     began, ended = timeline(episode(0, 7, seen_at=at(0.2)), more=[spell])
-    assert (ended.at, ended.text) == (spell.until, "Down stopped firing after 1m10s")
+    assert (ended.at, ended.text) == (spell.until, "Down stopped firing after 1m16s"), "from when its source says"
     assert isinstance(began.item, TimelineEvent)
     assert began.item.until == spell.until
     before = replace(spell, until=at(0.15))

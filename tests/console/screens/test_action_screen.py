@@ -93,7 +93,7 @@ async def test_a_stream_that_ends_early_is_no_success() -> None:
 async def test_an_action_that_is_not_there_is_said() -> None:
     session = FakeSession()
 
-    async def watch(action_id: str) -> Any:
+    async def watch(action_id: str, *, in_time: bool = False) -> Any:
         raise Refused(5, ActionError(kind="not_found", message=f"no action {action_id}", fix="look under @"))
         yield
 

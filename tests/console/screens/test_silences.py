@@ -65,7 +65,7 @@ class Orders(fakes.FakeSession):
         self.submits.append((plan, consent))
         return an_action(id=plan.request.ref, kind=plan.kind, service=plan.service, status="running")
 
-    async def watch(self, action_id: str) -> Any:
+    async def watch(self, action_id: str, *, in_time: bool = False) -> Any:
         yield an_action(id=action_id, kind="extend", service=action_id, status="succeeded", changed=True)
 
     @property

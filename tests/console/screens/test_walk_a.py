@@ -161,7 +161,7 @@ async def test_a26_the_alerts_are_read_again_when_ones_own_action_on_one_has_end
     read: list[str] = []
 
     class Orders:
-        async def watch(self, action_id: str) -> Any:
+        async def watch(self, action_id: str, *, in_time: bool = False) -> Any:
             yield an_action(id=action_id)
             yield replace(an_action(id=action_id), status="succeeded")
 
