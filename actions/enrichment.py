@@ -10,6 +10,7 @@ from actions.guards import Policy
 from actions.ids import now
 from actions.journal.config_entry import FindEntry
 from actions.journal.journal import Journal
+from actions.judging.stages import moves
 from actions.kinds import kind_of
 from actions.models import Action
 from actions.orders.freeze_and_reject import window_freeze
@@ -20,6 +21,7 @@ from actions.switching.left_running import verified_version
 from actions.switching.moved_since import found_bad, is_meant, moved_since
 from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, other_journal
 from actions.switching.rollback_plan import must_be_of_this_switch, other_version
+from actions.switching.stamps import read_stamp
 from actions.switching.standing import freeze_of
 from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import Targets
@@ -29,6 +31,9 @@ from backends.errors import BackendError
 from backends.models import Deployment, LastSwitch, RollbackOffer, SwitchMark
 from backends.ports import SwitchState
 from backends.text import first_line, short_id
+
+OBSERVED_WITHIN = timedelta(seconds=1)
+"""So long a look at a switch file and at what runs takes."""
 
 
 class _Looked:
@@ -115,10 +120,18 @@ async def enriched(
     control = deployment.truth.control
     if deployment.controller is None and control.value == "unknown" and "\n" in control.detail:
         control = replace(control, detail=await _written_anew(control.detail, policy, journal, looked, service))
+    live = deployment.live
+    writing = occupied is not None and alone is None and _is_writing(occupied, deployment)
+    if writing:  # between two contents, and soon at one of them
+        live = "mixed" if live == "unknown" else live
+        value = "mixed" if control.value == "unknown" else control.value
+        control = replace(control, value=value, detail="it is being written by the open action")
     frozen = await freeze_of(journal, context, service) or window_freeze(policy, now())
     return replace(
         deployment,
         truth=replace(deployment.truth, control=control),
+        live=live,
+        armed="" if writing else deployment.armed,
         action=occupied.id if occupied else None,
         action_about=what_it_does(occupied) if occupied else elsewhere,
         action_by=occupied.actor.person if occupied and occupied.actor else "",
@@ -138,6 +151,21 @@ async def enriched(
         verified_version=None
         if deployment.controller is not None
         else await verified_version(journal, context, service, deployment.live),
+    )
+
+
+def _is_writing(occupied: Action, deployment: Deployment) -> bool:
+    """Whether what waits for its reload was seen in the midst of a write of that action, which a runner is at: it ends
+    with that write."""
+    mark, seen_at = deployment.mark, deployment.truth.control.at
+    if not deployment.armed or mark is None or read_stamp(mark.stamp).action != occupied.id:
+        return False
+    if occupied.status not in ("running", "rolling_back") or occupied.hold is not None or occupied.stopped_pid:
+        return False
+    begun = seen_at - OBSERVED_WITHIN if seen_at is not None else now()
+    return any(
+        moves(step.name) and (step.status == "running" or (step.ended_at is not None and begun <= step.ended_at))
+        for step in occupied.steps
     )
 
 

@@ -55,11 +55,12 @@ class UrlSides:
 
     async def deployment(self, name: str, control: SwitchState) -> Deployment:
         """All layers side by side. Never raises."""
+        observed_at = datetime.now(UTC)
         said = control.detail or "; ".join(filter(None, (shares_words(control.weights), control.edited)))
         data, states = await together(self.data(), self.states(control))
         now = datetime.now(UTC)
         truth = Truth(
-            control=TruthLayer(value=control.serving, detail=said, at=now),
+            control=TruthLayer(value=control.serving, detail=said, at=observed_at),
             endpoints=endpoints_of(control, states, now),
             data=data,
         )

@@ -1,12 +1,13 @@
 """A service with its sides, and what is said of it before anything is moved."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal, Self
 
 from msgspec import Struct, field
 
 from backends.models.controllers import ControllerView
-from backends.models.health import Health
+from backends.models.health import Health, worst
 from backends.text import counted
 
 FindingLevel = Literal["block", "warning", "ok"]
@@ -242,6 +243,10 @@ class Deployment(Struct, frozen=True, kw_only=True):
         requests that fail, an unhealthy side that takes traffic, unknown or mixed truth is worst; then traffic
         that somebody moved outside, an action that is held or of another journal, failures among few requests, no proof
         or no way back."""
+        return worst(["ok", *self._facts()])
+
+    def _facts(self) -> Iterator[Health]:
+        """How bad each thing is that is told of it: the worst of them counts, in whatever order they are told."""
         taking = list(self.taking.values())
         if (
             self.armed  # a reload of anybody's moves the traffic, or has
@@ -250,25 +255,22 @@ class Deployment(Struct, frozen=True, kw_only=True):
             or self.unverified
             or self.rejected
             or self.rollback_failed
-            or any(color.failing for color in taking)
+            or any(color.failing or color.healthy is False for color in taking)
         ):
-            return "critical"
-        if self.live == "unknown":
-            return "unknown"
-        if self.controller is not None and self.controller.phase == "unknown":
-            return "unknown"
-        if any(color.healthy is False for color in taking):  # also the old side of a canary: most users are there
-            return "critical"
+            yield "critical"
+        if self.live == "unknown" or (self.controller is not None and self.controller.phase == "unknown"):
+            yield "unknown"
         if self.live == "mixed":  # a split is somebody's plan, or nobody's
-            return "warning" if self.action or self._moves_itself else "critical"
+            yield "warning" if self.action or self._moves_itself else "critical"
         if any(color.healthy is None for color in taking):
-            return "unknown"
+            yield "unknown"
         proven = self.truth.data.value != "unknown"
         well = proven and self.changed_since is None and not self.elsewhere and not self.action_held
         well = well and not any(color.beyond for color in taking)
         if self.controller is not None and self.controller.phase in ("paused", "degraded", "rolling_back"):
-            return "warning"
-        return "ok" if well and all(color.healthy for color in self.colors.values()) else "warning"
+            yield "warning"
+        if not (well and all(color.healthy for color in self.colors.values())):
+            yield "warning"
 
     @property
     def _moves_itself(self) -> bool:

@@ -127,10 +127,12 @@ def _problems(items: Sequence[Deployment]) -> list[Problem]:
 def _failing(item: Deployment) -> Iterator[Problem]:
     for color, side in item.colors.items():
         if color in item.taking and side.beyond and side.healthy is not False:
-            alone = replace(item, colors={color: side})
+            words = (
+                f"{item.service} live {item.live.upper()}, {color.upper()}: {side.errors}"  # all else is told by itself
+            )
             yield Problem(
                 kind="service", ref=_side_ref(item, color), state="warning" if side.few else "critical",
-                subject=item.service, text=_says(alone),
+                subject=item.service, text=words,
             )  # fmt: skip
 
 

@@ -115,7 +115,8 @@ def health(deployment: Deployment) -> str:
     """The word that a service sorts by. A split that an open action made on purpose is no fault."""
     runs = deployment.action is not None and deployment.orphaned_since is None and not deployment.action_stopped
     runs = runs and not deployment.action_held
-    if runs and deployment.live == "mixed" and not disagreement(deployment):
+    runs = runs and deployment.live == "mixed" and deployment.health == "warning"
+    if runs and not (disagreement(deployment) or doubts(deployment) or against(deployment)):
         return "running"
     if deployment.controller is not None and deployment.controller.phase == "progressing":
         return "running" if deployment.health in ("ok", "warning") else deployment.health

@@ -1,5 +1,6 @@
 """A switch that is ARMED: what runs is what users get, and what a way back writes; the file is what waits."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from actions import enrichment
 from actions.expected import SwitchExpected
+from actions.ids import now
 from actions.models import Request
 from backends.deployments.file_switch import FileSwitch
 from backends.ports import SwitchState
@@ -85,3 +88,26 @@ async def test_the_panel_shows_what_runs_and_the_way_back_of_what_waits(
     assert (seen.rollback.to, seen.rollback.ready) == ("blue", True)
     back = await house.gate.plan(Request(kind="rollback", service="analytics"))
     assert (back.to, back.already, [each for each in back.findings if "50 %" in each.text]) == ("blue", False, [])
+
+
+async def test_a_write_that_is_going_on_is_not_armed_and_one_of_a_dead_runner_or_that_lasts_is(
+    tmp_path: Path, service: TwoColors, arm: Arm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Consoles recorded a critical ARMED in the middle of every healthy move of ours."""
+    async with House(tmp_path / "state", service, bake="30s", reload=["sleep", "1.5"]) as house:
+        adapter = (await house.targets.switch("analytics")).adapter
+        flip = await house.gate.submit(await house.gate.plan(TO_GREEN), YES)
+        async with asyncio.timeout(30):
+            while not (read := await adapter.deployment()).armed:
+                await asyncio.sleep(0.02)
+        seen = await house.gate.enrich(read)
+        assert (seen.action, seen.armed, seen.health) == (flip.id, "", "warning")
+        with monkeypatch.context() as dead:
+            dead.setattr(enrichment, "orphaned_since", lambda *_: now())
+            assert (await house.gate.enrich(read)).armed, "nobody ends that write"
+        await house.reaches(flip, "bake")
+        assert not (await house.gate.enrich(read)).armed, "it was read before the end of the write"
+        await asyncio.sleep(enrichment.OBSERVED_WITHIN.total_seconds())
+        arm(runs=BLUE, stamp=(await adapter.observe()).stamp)
+        assert (await house.gate.enrich(await adapter.deployment())).armed, "the write is over, and it is so still"
+        await house.order(ANALYTICS_ROLLBACK)
