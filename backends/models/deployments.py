@@ -248,6 +248,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     def _facts(self) -> Iterator[Health]:
         """How bad each thing is that is told of it: the worst of them counts, in whatever order they are told."""
         taking = list(self.taking.values())
+        live = [side for name, side in self.colors.items() if name == self.live]  # its share may not be known
         if (
             self.armed  # a reload of anybody's moves the traffic, or has
             or self.orphaned_since is not None
@@ -255,7 +256,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
             or self.unverified
             or self.rejected
             or self.rollback_failed
-            or any(color.failing or color.healthy is False for color in taking)
+            or any(color.failing or color.healthy is False for color in [*taking, *live])
         ):
             yield "critical"
         if self.live == "unknown" or (self.controller is not None and self.controller.phase == "unknown"):

@@ -55,7 +55,7 @@ def told(item: Deployment) -> list[tuple[str, str]]:
     ]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(services())
 def test_nothing_is_told_as_less_than_it_is(item: Deployment) -> None:
     reading = DEPLOYMENTS.reading
