@@ -6,6 +6,7 @@ from actions.ids import canonical, now, time_text
 from actions.journal import tables
 from actions.journal.actions_sql import must_be_unused, row_of
 from actions.journal.rows import ORDERS, Command, Key
+from actions.journal.steering import ONWARD
 from actions.models import Actor
 from backends.json_text import decode_text
 
@@ -21,6 +22,10 @@ def enqueue(connection: Connection, action_id: str, word: str, actor: Actor, rea
         kept = {"context": key.context, "idempotency_key": key.key, "request_hash": key.request_hash}
         connection.execute(insert(tables.keyed_orders).values(action_id=action_id, **kept))
     at = time_text(now())
+    if word in ONWARD:  # a promotion that nobody obeyed was meant for what was then
+        stale = (tables.commands.c.action_id == action_id) & tables.commands.c.taken_at.is_(None)
+        stale &= tables.commands.c.word.in_(("promote", "accept"))
+        connection.execute(update(tables.commands).where(stale).values(taken_at=at))
     values = {"action_id": action_id, "at": at, "word": word, "actor": canonical(actor), "reason": reason}
     taken_at = at if word == "takeover" else None  # the runner that is started for it is all that it asks for
     connection.execute(insert(tables.commands).values(**values, taken_at=taken_at))

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from actions.models import Action, Consent, OrderWord, Plan, Refused, Request
 from actions.waiting import waits
 from tests.actions.house import ANALYTICS_FLIP, YES, House
+from tests.actions.journals import draft
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
@@ -141,6 +142,17 @@ async def test_the_record_tells_of_what_is_open_and_how_to_stop_it(
     assert (await house.order(record, BECAUSE)).findings == (told,)
     await house.gate.submit(await planned(house, opened, "abort"), YES)
     await house.ended(opened)
+
+
+@pytest.mark.parametrize(("word", "left"), [("resume", ["resume"]), ("takeover", []), ("pause", ["promote", "pause"])])
+async def test_a_promotion_that_nobody_obeyed_is_dropped_by_the_next_order_to_go_on(
+    house: House, word: str, left: list[str]
+) -> None:
+    made = draft()
+    opened = await house.journal.begin(made)
+    for each in ("promote", word):
+        assert await house.journal.enqueue(str(opened.id), each, made.actor, "")
+    assert [order.word for order in await house.journal.waiting(str(opened.id))] == left
 
 
 @pytest.mark.parametrize("word", ["takeover", "resume"])
