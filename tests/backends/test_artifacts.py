@@ -174,8 +174,9 @@ class TestDirectory:
         (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
         (tmp_path / "loop").symlink_to(tmp_path)
         os.mkfifo(tmp_path / "pipe.json")
-        found, _ = await connect(str(tmp_path)).find(everything)
-        assert sorted(artifact.name for artifact in found) == ["a/b c.json", "link.json"]
+        found, closed = await connect(str(tmp_path)).find(everything)
+        assert [artifact.name for artifact in found] == ["a/b c.json"]
+        assert [place.name for place in closed] == ["gone.json"]
 
     async def test_newest_first(self, tmp_path: Path, connect: Connect) -> None:
         for name, age in (("old", 20), ("new", 1), ("mid", 10)):
