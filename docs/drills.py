@@ -108,12 +108,12 @@ DRILLS = (
     Drill(
         name="5,000 alerts",
         inject=("teal sandbox break alert-flood",),
-        before=("DeadLetters ×5000",),
+        before=("DeadLetters ×5,000",),
         keys=(
-            Key("3", ("DeadLetters ×5000",)), Key("/"), Key("42", ("/42",)), Key("Enter", ("DeadLetters",)),
+            Key("3", ("DeadLetters ×5,000",)), Key("/"), Key("42", ("/42",)), Key("Enter", ("DeadLetters",)),
             Key("v", ("each by itself",)),
         ),
-        seen="one row `DeadLetters ×5000`; keys answer at once; `v` shows the alerts one by one, those with `42`",
+        seen="one row `DeadLetters ×5,000`; keys answer at once; `v` shows the alerts one by one, those with `42`",
     ),
     Drill(
         name="SSH lost in the middle of a flip",

@@ -16,6 +16,7 @@ from actions.doing import Desk, Doing
 from actions.facts import Facts, hash_of, shortened
 from actions.guards import Policy, context_findings, in_window, with_overrides
 from actions.ids import now
+from actions.journal.errors import making_sense
 from actions.journal.journal import Journal
 from actions.journal.steering import ONWARD, begun_back
 from actions.kinds import kind_of
@@ -40,7 +41,7 @@ class StandingFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class _Record(Struct, frozen=True, kw_only=True):
-    """What a record comes to."""
+    """What a record comes to. `speaks_against`: an action that is open on the service."""
 
     from_: str = ""
     to: str
@@ -48,10 +49,10 @@ class _Record(Struct, frozen=True, kw_only=True):
     undo: str = ""
     already: bool = False
     needs_reason: str = ""
+    speaks_against: bool = False
 
 
 OPEN_ACTION = "open-action"
-_SPEAKS_AGAINST = frozenset({"freeze", "reject"})
 _Look = Callable[[Request, Desk], Awaitable[_Record]]
 
 
@@ -60,7 +61,7 @@ async def _plan(look: _Look, request: Request, desk: Desk) -> Plan:
     await mover(desk.targets, request.service)  # there is such a service
     policy, guard_class = desk.policy, kind_of(request.kind).guard_class
     record = await look(request, desk)
-    opened = () if request.kind not in _SPEAKS_AGAINST else await _still_open(request.service, desk)
+    opened = await _still_open(request.service, desk) if record.speaks_against else ()
     against = () if record.already else context_findings(replace(policy, freeze=()), guard_class, now())
     agreed = hash_of(
         StandingFacts(
@@ -102,7 +103,7 @@ async def _freeze(request: Request, desk: Desk) -> _Record:
     ends = None if request.for_s is None else now() + timedelta(seconds=request.for_s)
     return _Record(
         from_=_state(frozen), to="frozen", effect=f"freeze   {request.service} {how_long}",
-        undo=command("deploy unfreeze", request.service),
+        undo=command("deploy unfreeze", request.service), speaks_against=True,
         already=frozen is not None and (frozen.until is None or (ends is not None and ends <= frozen.until)),
     )  # fmt: skip
 
@@ -119,7 +120,7 @@ async def _reject(request: Request, desk: Desk) -> _Record:
     if not request.version:
         raise _usage("no version to reject", command("deploy reject", request.service, "VERSION"))
     return _Record(
-        to="rejected", effect=f"reject   {request.service} {request.version}",
+        to="rejected", effect=f"reject   {request.service} {request.version}", speaks_against=True,
         already=await rejected_by_hand(desk.journal, desk.policy.context, request.service, request.version),
     )  # fmt: skip
 
@@ -188,10 +189,11 @@ async def onward_held_back(order: Plan, action: Action, policy: Policy, journal:
     if order.request.order not in ONWARD or back or not action.open or order.blocked or action.started_at is None:
         return order
     history = await journal.history(action.id or "")
-    if begun_back(history) is not None:
+    with making_sense(journal.location.name):
+        goes_back, since = begun_back(history) is not None, agreed_at(action.started_at, history)
+    if goes_back:
         return order
-    agreed = await journal.plan(action.id or "")
-    found = await standing_since(agreed, journal, policy.zone, agreed_at(action.started_at, history))
+    found = await standing_since(await journal.plan(action.id or ""), journal, policy.zone, since)
     return replace(order, findings=with_overrides((*order.findings, *found), order.request.overrides))
 
 

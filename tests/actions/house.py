@@ -129,6 +129,7 @@ class House:
         return self
 
     async def __aexit__(self, failure: object, *_: object) -> None:
+        await asyncio.sleep(0)  # one that has just been made begins, or nobody awaits it
         left = set(self.runners)
         if left:  # a fixture is not told that its test failed: what that left paused would be waited for for ever
             _, left = await asyncio.wait(left, timeout=0 if failure else RUNNERS_END_WITHIN_S)

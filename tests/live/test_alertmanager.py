@@ -168,7 +168,7 @@ def test_a_silence_from_its_plan_to_its_end(cluster: Cluster, teal_alert: Teal) 
     code, document = teal_alert("alert", "silence", "-m", f"alertname={NAME}", "--for", "30m", "--dry-run")
     plan = document["items"][0]["plan"]
     assert code == 0
-    assert f"hides    2 alerts: {NAME} service=analytics ×2 now" in plan["effects"]
+    assert f"hides    2 alerts: {NAME} dataset=transactions, {NAME} dataset=customers now" in plan["effects"]
     assert [peer.silences() for peer in cluster.peers] == [[], []]
     made = teal_alert.order("silence", "-m", f"alertname={NAME}", "--for", "30m")
     ref = made["ref"]

@@ -26,7 +26,7 @@ def test_bad_data_behind_a_green_run_of_glue(surroundings: Sandbox) -> None:
         told = msgspec.json.decode(surroundings.teal("timeline", "-o", "json"))["items"]
         status = msgspec.json.decode(surroundings.teal("status", "-o", "json"))
     first = next(each for each in told if each["t0"])
-    assert (first["kind"], first["text"]) == ("quality", "orders scored 0.71")
+    assert (first["kind"], first["text"]) == ("quality", "orders (orders-rules) scored 0.71")
     texts = [each["text"] for each in told]
     assert "trigger hourly started orders_etl" in texts
     assert [text for text in texts if text.startswith("DataQualityDegradation")] == [

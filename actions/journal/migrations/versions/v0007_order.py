@@ -2,12 +2,14 @@
 hosts said. What was added late keeps the time at which it was done."""
 
 import contextlib
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+
+from backends.json_text import decode_text
 
 revision = "0007"
 down_revision = "0006"
@@ -42,6 +44,6 @@ def _begun(connection: sa.Connection) -> Iterator[str]:
     commands = sa.text("SELECT text FROM audit WHERE text LIKE :like ORDER BY seq")
     for (text,) in connection.execute(commands, {"like": '%"kind":"command"%'}).all():
         with contextlib.suppress(ValueError, TypeError, AttributeError):  # of an edited record
-            told = json.loads(text)
+            told = decode_text(text, dict[str, Any])
             if told.get("result") != "queued" and not told.get("late"):
                 yield str(told.get("action"))
