@@ -187,13 +187,16 @@ def hold_end(action: Action, zone: tzinfo) -> str:
     gives up then. Empty where it is not held, or nobody runs it."""
     if action.hold is None or not action.open or unattended(action):
         return ""
-    if action.hold.until is None:
+    when = "" if action.hold.until is None else f"at {local_words(action.hold.until, zone)}"
+    return unless_released(when, back=kind_of(action.kind).back or action.phase in _BACKWARDS)
+
+
+def unless_released(when: str, *, back: bool) -> str:
+    """`goes back by itself in 10m`: what comes `when` a hold is over that nobody ends; empty where it has no end.
+    `back`: of one on the way back."""
+    if not when:
         return "until the evidence comes or somebody decides"
-    return f"{_then(action)} at {local_words(action.hold.until, zone)}"
-
-
-def _then(action: Action) -> str:
-    return "gives up" if kind_of(action.kind).back or action.phase in _BACKWARDS else "goes back by itself"
+    return f"{'gives up' if back else 'goes back by itself'} {when}"
 
 
 def cause(action: Action) -> str:

@@ -20,6 +20,7 @@ from actions.journal.steering import STOPPING, Steering, begun_back
 from actions.kinds import kind_of
 from actions.models import ActionError, ActionStatus, Plan, StepStatus, SwitchReport
 from actions.tally import Tally, Times
+from actions.telling import unless_released
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.settings import Duration
@@ -297,10 +298,9 @@ class Work:
         left = self.hold_left_s()
         if left is None:
             return ""
-        if left == float("inf"):
-            return ", until the evidence comes or somebody decides"
-        then = "gives up" if self._way == "rolling_back" or kind_of(self.plan.kind).back else "goes back by itself"
-        return f"; it {then} in {Duration(round(max(0.0, left)))}"
+        when = "" if left == float("inf") else f"in {Duration(round(left))}"
+        back = self._way == "rolling_back" or kind_of(self.plan.kind).back
+        return f"{'; it' if when else ','} {unless_released(when, back=back)}"
 
     def hold_why(self) -> str:
         """Why the hold was begun; empty where there is none."""
