@@ -10,6 +10,7 @@ _COLUMN, _ROW, _BASE = 12.2, 24.4, 18.0
 _RULE = re.compile(r"\.terminal-\d+-(r\d+) \{ ([^}]*) \}")
 _TEXT = re.compile(r'<text class="terminal-\d+-(r\d+)" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]*)</text>')
 _RECT = re.compile(r'<rect fill="(#\w+)" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"')
+_WINDOW = re.compile(r'<rect fill="(#\w+)" stroke=')
 _FONT = "font:20px Fira Code,DejaVu Sans Mono,Menlo,Consolas,monospace;white-space:pre"
 _NAMES = "abcdefghijklmnopqrstuvwxyz"
 
@@ -31,10 +32,12 @@ def compact(exported: str, columns: int, rows: int) -> str:
         shown = html.unescape(text).replace("\xa0", " ")
         lines.setdefault(round((float(y) - 20) / _ROW), []).append(Run(round(float(x) / _COLUMN), styles[name], shown))
     grounds = [(color, float(x), float(y), float(width)) for color, x, y, width in _RECT.findall(matrix)]
-    areas: dict[str, float] = {}
+    # Where a cell has the terminal's own ground (`ansi`, `mono`), no rectangle is drawn: that is the window's.
+    [own] = _WINDOW.findall(exported)
+    areas = {own: columns * rows * _COLUMN - sum(width for *_, width in grounds)}
     for color, _, _, width in grounds:
         areas[color] = areas.get(color, 0.0) + width
-    ground = max(areas, key=lambda color: areas[color], default="#000000")
+    ground = max(areas, key=lambda color: areas[color])
     shares: dict[str, int] = {}
     for run in (run for row in lines.values() for run in row):
         shares[run.style] = shares.get(run.style, 0) + 1

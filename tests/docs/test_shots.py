@@ -11,10 +11,12 @@ from docs.seeded import still
 from docs.shots import PLACE, SHOTS, SIZES, index, path_of, taken
 from docs.svg import compact, text_of
 from panels.themes import DEFAULT, THEMES
+from tests.panels.test_themes import contrast
 
 pytestmark = pytest.mark.xdist_group("shots")
 IN_EACH_THEME = ("overview", "plan")
 MOST_BYTES = 3_000_000
+READABLE_DIM = 3.0  # what Rich makes of a terminal's dim text on its own ground has 4.1
 
 
 @pytest.mark.parametrize(
@@ -66,3 +68,15 @@ async def test_a_picture_is_the_text_of_the_screen_without_ids_fonts_or_addresse
     assert "<b>" not in svg
     for absent in ("http://", "https://", "terminal-", "font-face", "clip-path"):
         assert absent not in svg.replace('xmlns="http://www.w3.org/2000/svg"', "")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_text_of_a_picture_can_be_read(theme: str) -> None:
+    """In the themes of the terminal's own colors the cursor's ground was once taken for that of the page."""
+    for size in SIZES:
+        svg = path_of("overview", size, theme).read_text(encoding="utf-8")
+        words = re.search(r"text\{[^}]*fill: (#\w{6})", svg)
+        ground = re.search(r'<rect fill="(#\w{6})" x="-8"', svg)
+        assert words
+        assert ground
+        assert contrast(words[1], ground[1]) >= READABLE_DIM
