@@ -2,7 +2,7 @@
 
 from actions.models import ActionError
 from backends.errors import BackendError, ErrorKind
-from backends.ports import SwitchState
+from backends.ports import SwitchState, read_stamp
 from backends.text import first_line
 
 
@@ -31,7 +31,8 @@ class Conflict(Exception):
     """The control object is neither what was expected nor what this action wrote. `ours`: part of that still stands."""
 
     def __init__(self, found: SwitchState, *, ours: bool = False) -> None:
-        by = f" (action {found.stamp.partition(':')[0]})" if ":" in found.stamp else ""
+        action = read_stamp(found.stamp).action
+        by = f" (action {action})" if action else ""
         why = f"changed by somebody else{by}"
         if ours and found.wrote and not found.detail and found.wrote != found.weights:
             why = "changed by somebody else since this action wrote it"

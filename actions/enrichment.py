@@ -21,7 +21,6 @@ from actions.switching.left_running import verified_version
 from actions.switching.moved_since import found_bad, is_meant, moved_since
 from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, other_journal
 from actions.switching.rollback_plan import must_be_of_this_switch, other_version
-from actions.switching.stamps import read_stamp
 from actions.switching.standing import freeze_of
 from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import Targets
@@ -29,7 +28,7 @@ from actions.telling import STOPPED_WORDS, hold_end, over_at, what_it_does
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Deployment, LastSwitch, RollbackOffer, SwitchMark
-from backends.ports import SwitchState
+from backends.ports import SwitchState, read_stamp
 from backends.text import first_line, short_id
 
 OBSERVED_WITHIN = timedelta(seconds=1)

@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from backends.json_text import decode_text
 from backends.models import Matcher, OrderName
-from backends.ports import Deployed
+from backends.ports import Deployed, read_stamp
 
 
 class Expected(Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ class SwitchExpected(Expected, frozen=True, kw_only=True):
     @property
     def comes_after(self) -> tuple[str, ...]:
         """What it takes back, and what wrote the switch last."""
-        return self.undoes, self.stamp.partition(":")[0]
+        return self.undoes, read_stamp(self.stamp).action
 
 
 class ControlExpected(SwitchExpected, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ from actions.switching.traffic import patiently
 from actions.targets import ControllerTarget
 from actions.work import Work
 from backends.errors import BackendError
-from backends.ports import ControllerState, Operation, Order
+from backends.ports import ControllerState, Operation, Order, Stamp
 from backends.ports.controllers import shows
 
 READ_AGAIN_S = (0.1, 0.3, 0.8, 1.5)
@@ -96,7 +96,7 @@ class Orders:
         return await patiently(self._adapter.observe)
 
     async def _given(self, step: str, order: Order, expected: str | None) -> Operation:
-        work, stamp = self._work, f"{self._work.action_id}:{step}"
+        work, stamp = self._work, Stamp(self._work.action_id, step).text()
         try:
             before = await self.state()
         except BackendError as error:

@@ -6,8 +6,7 @@ from msgspec import Struct
 
 from actions.judging.stages import BACK_STEPS, share_of
 from actions.models import ActionError, Refused, Request
-from actions.switching.stamps import Stamp, read_stamp
-from backends.ports import SwitchState
+from backends.ports import Stamp, SwitchState, read_stamp
 from backends.text import clean
 
 

@@ -17,7 +17,7 @@ from actions.switching.traffic import READ_AGAIN_S, Traffic, same
 from actions.targets import SwitchTarget
 from actions.work import Work
 from backends.errors import BackendError
-from backends.ports import Deployed, Deployer
+from backends.ports import Deployed, Deployer, Stamp
 
 ROLLOUT_S = 600.0
 RESTORE_S = 120.0
@@ -191,7 +191,7 @@ class Deploying:
         return await self._commands.run(step, self._written(step, color, version, write), at_most_s=at_most_s)
 
     async def _written(self, step: str, color: str, version: str, write: Write) -> Deployed:
-        deployer, stamp = self._deployer(), f"{self._work.action_id}:{step}"
+        deployer, stamp = self._deployer(), Stamp(self._work.action_id, step).text()
         for attempt in range(1, WRITE_TRIES + 1):
             before = await deployer.deployed(color)
             if self._work.attempts(step) and before.stamp == stamp and before.version in (version, None):

@@ -7,9 +7,8 @@ from actions.journal.journal import Journal
 from actions.judging.stages import share_of
 from actions.models import Finding
 from actions.switching.changes import Change
-from actions.switching.stamps import read_stamp
 from backends.models import FindingLevel
-from backends.ports import SwitchState
+from backends.ports import SwitchState, read_stamp
 
 OTHER_JOURNAL, CHANGED_SINCE = "other-journal", "changed-since"
 

@@ -22,7 +22,6 @@ from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.leaving import leaving
 from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, other_journal, was_left
 from actions.switching.recorded import must_make_sense
-from actions.switching.stamps import read_stamp
 from actions.switching.switch_plan import (
     CAPACITY,
     UNHEALTHY,
@@ -40,7 +39,7 @@ from actions.targets import SwitchTarget
 from actions.telling import phase_words
 from backends.command_line import command
 from backends.errors import BackendError, ErrorKind
-from backends.ports import Deployed, SwitchState
+from backends.ports import Deployed, SwitchState, read_stamp
 from backends.text import clean, short_id
 
 FLIP = "deploy flip"

@@ -19,14 +19,13 @@ from actions.endings import ANSWERED, Conflict, InDoubt, NotWritten, PartialWrit
 from actions.expected import SwitchExpected
 from actions.ids import time_of
 from actions.journal.rows import Changes, StoredEvent
-from actions.judging.stages import is_shift, moves
+from actions.judging.stages import is_shift, moves, share_of
 from actions.kinds import kind_of
 from actions.switching.probing import Prober
-from actions.switching.stamps import stamp_of
 from actions.targets import SwitchTarget
 from actions.work import Work
 from backends.errors import BackendError
-from backends.ports import SwitchState
+from backends.ports import Stamp, SwitchState, read_stamp
 from backends.text import first_line
 
 READ_AGAIN_S = (0.1, 0.3, 0.8, 1.5, 3.0)
@@ -148,7 +147,7 @@ class Traffic:
 
     def is_ours(self, found: SwitchState) -> bool:
         """Whether this action wrote it."""
-        return found.stamp.startswith(f"{self._work.action_id}:")
+        return read_stamp(found.stamp).action == self._work.action_id
 
     def conflict(self, found: SwitchState) -> Conflict:
         """That it is not as this action wrote it, or is to find it."""
@@ -156,10 +155,10 @@ class Traffic:
 
     async def _move(self, step: str, expected: SwitchState, weights: dict[str, int]) -> str:
         """Returns what was observed, in words."""
-        marked = (
-            "shift-back" if kind_of(self._work.plan.kind).back else step
-        )  # whoever reads only it knows the way back
-        stamp, over = stamp_of(self._work.action_id, marked, self._work.plan.to), marked == "shift-back"
+        # whoever reads only the stamp knows the way back
+        marked = "shift-back" if kind_of(self._work.plan.kind).back else step
+        gains = self._work.plan.to if share_of(marked) not in (None, 0, 100) else ""
+        stamp, over = Stamp(self._work.action_id, marked, gains).text(), marked == "shift-back"
         try:
             found = await patiently(self._adapter.observe)
         except BackendError as error:

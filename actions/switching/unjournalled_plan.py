@@ -22,11 +22,10 @@ from actions.models import ActionError, Finding, Plan, Refused, Request
 from actions.switching.by_mark import Back, back_by_mark, named_back
 from actions.switching.leaving import leaving
 from actions.switching.rollback_plan import observed, plan_rollback
-from actions.switching.stamps import read_stamp
 from actions.switching.switch_plan import Move, block, evidence_of, make_plan
 from actions.targets import SwitchTarget
 from backends.command_line import command
-from backends.ports import SwitchState
+from backends.ports import SwitchState, read_stamp
 from backends.text import clean
 
 NO_JOURNAL, RUNNER_LIVES = "no-journal", "runner-lives"
@@ -106,7 +105,7 @@ async def _written_here(
         back = _before_the_open(queued, state, colors)
     else:
         back = back_by_mark(state, colors)
-        if back.to and occupied and not state.stamp.startswith(f"{occupied}:"):
+        if back.to and occupied and read_stamp(state.stamp).action != occupied:
             why = (
                 f"{occupied} is open, and the last write on the switch is not its own: which side is back is not known"
             )

@@ -21,7 +21,7 @@ from backends.command_line import command
 from backends.errors import BackendError
 from backends.json_text import decode_text
 from backends.models import Finding
-from backends.ports import SwitchState
+from backends.ports import SwitchState, read_stamp
 from backends.text import clean
 
 MAX_BYTES = 1024 * 1024
@@ -83,10 +83,10 @@ def fence_of(text: str) -> int | None:
 
 def refuse_older_fence(where: str, found: SwitchState, stamp: str, fence: int, journal: str) -> None:
     """Raises BackendError(conflict) where a later lease of the same action has written: its old owner has woken up."""
-    action = stamp.partition(":")[0]
+    action = read_stamp(stamp).action
     if "" != journal != found.journal != "":
         return  # the numbers of two journals say nothing of each other
-    if 0 < fence < found.fence and found.stamp.partition(":")[0] == action:
+    if 0 < fence < found.fence and "" != action == read_stamp(found.stamp).action:
         message = f"{where}: {action} has been taken over: fence {found.fence}, ours is {fence}"
         raise BackendError("conflict", message, fix=command("action watch", action))
 

@@ -36,6 +36,7 @@ from backends.ports.pipelines import (
     comparable,
 )
 from backends.ports.quality import Quality
+from backends.ports.stamps import Stamp, read_stamp
 
 __all__ = [
     "ActionEvent",
@@ -75,12 +76,14 @@ __all__ = [
     "SilenceEffects",
     "SilenceResult",
     "Silencer",
+    "Stamp",
     "Switch",
     "SwitchState",
     "comparable",
     "conditions_of",
     "costs",
     "is_controller",
+    "read_stamp",
     "retire_findings",
     "retire_lines",
 ]

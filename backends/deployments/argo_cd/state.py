@@ -13,7 +13,7 @@ from backends.deployments.controlled import goes_back, offers
 from backends.errors import BackendError
 from backends.images import image_version
 from backends.models import ControllerPhase, ControllerView, OrderName, Revision
-from backends.ports import ControllerState, Operation, Pause
+from backends.ports import ControllerState, Operation, Pause, read_stamp
 from backends.ports.controllers import TO, OperationState
 from backends.redaction import quoted
 from backends.times import local_words
@@ -280,7 +280,7 @@ class Seen:
             return None, False
         state = self.app.status.operation_state
         told = self.running or (state.operation if state is not None else None)
-        forward = told is not None and told.note(OP).endswith(":release")
+        forward = told is not None and read_stamp(told.note(OP)).step == "release"
         going = self.running.sync if self.running is not None else None
         known = [each.revision for each in self.history]
         if going is not None and going.revision != past.revision:  # judged by what is under way

@@ -21,7 +21,7 @@ from backends.deployments.controlled import ACTED_S, offers
 from backends.errors import BackendError
 from backends.kubernetes.api import FIELD_MANAGER
 from backends.models import ControllerPhase, ControllerView, Revision
-from backends.ports import ControllerState, Operation
+from backends.ports import ControllerState, Operation, read_stamp
 from backends.ports.controllers import TO, OperationState
 from backends.redaction import quoted
 from backends.times import local_words
@@ -29,8 +29,8 @@ from backends.times import local_words
 OP = "tealdeck.io/op"
 OP_REVISION = "tealdeck.io/op-revision"
 OP_FROM = "tealdeck.io/op-from"
-BACK = (":rollback", ":unwant")
-"""How the stamps of ways back end: the steps that order them."""
+BACK = ("rollback", "unwant")
+"""The steps that order a way back, as the stamps name them."""
 
 
 class Seen:
@@ -259,7 +259,7 @@ class Seen:
         one before."""
         current, stable = self.current, self.stable
         if stamp := self._stamp():
-            return stamp.endswith(BACK)
+            return read_stamp(stamp).step in BACK
         if current is None or stable is None or self.is_told_anew:
             return False
         if current is not stable:

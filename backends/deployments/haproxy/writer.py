@@ -18,6 +18,7 @@ from backends.deployments.haproxy.socket import Node
 from backends.deployments.haproxy.state import Mark, NodeState, owner_variable_of, variable_of
 from backends.deployments.haproxy.weights import weights_for
 from backends.errors import BackendError
+from backends.ports import read_stamp
 
 STATIC_WORDS = "static LB algorithm"
 _ONE_WORD = re.compile(r"[\w./=+:%~-]{1,190}", re.ASCII)  # what can stand in a command as it is
@@ -149,7 +150,7 @@ class Writer:
 
 def goes_back(stamp: str) -> bool:
     """Whether a step undoes another (`shift-back`): the nodes are then taken in reverse."""
-    return "back" in "".join(stamp.split(":")[1:2])
+    return "back" in read_stamp(stamp).step
 
 
 def _weights_in(answer: str) -> dict[str, int]:
