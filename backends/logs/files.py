@@ -4,7 +4,7 @@
 [[contexts.production.logs]]
 type = "files"
 paths = ["/var/log/analytics/*.log*"]  # globs, `**` too; compressed files are read, never followed
-timezone = "Europe/Berlin"             # of times without an offset; default: that of this host
+timezone = "Europe/Berlin"             # of times without an offset; default: that of this host, whatever TZ says
 encoding = "utf-8"
 ```
 """
@@ -50,7 +50,7 @@ class FilesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Which files, and how their lines are to be read.
 
     paths: globs, `**` too; compressed files are read, never followed.
-    timezone: of times without an offset; by default that of this host.
+    timezone: of times without an offset; by default that of this host (`/etc/localtime`), whatever `TZ` says.
     encoding: a superset of ASCII.
     """
 

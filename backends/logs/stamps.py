@@ -6,14 +6,15 @@ A line without a year is of the newest year in which it is not younger than its 
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 NANOSECONDS = 1_000_000_000
 Stamp = tuple[datetime, int]  # aware UTC, and nanoseconds since the epoch
 
+HOST_ZONE = "/etc/localtime"
 _EARLIEST_S = 1e8  # 1973; a smaller number under a time's name is a duration
 _AHEAD = timedelta(days=1)  # a clock or a zone that is wrong must not make a line a year old
 _ZONES = {
@@ -144,7 +145,7 @@ def _second(
 
 def _aware(naive: datetime, offset: str, zone: ZoneInfo | None) -> datetime | None:
     """A naive time in the zone that is written behind it, else in that of its source, in UTC."""
-    own = naive.replace(tzinfo=zone) if zone else naive.astimezone()
+    own = naive.replace(tzinfo=zone or host_zone())
     if not offset or own.tzname() == offset:
         return own.astimezone(UTC)
     signed = offset[3:] if offset[:3] in ("UTC", "GMT") else offset
@@ -164,17 +165,29 @@ def _aware(naive: datetime, offset: str, zone: ZoneInfo | None) -> datetime | No
     return naive.replace(tzinfo=timezone(timedelta(minutes=minutes))).astimezone(UTC)
 
 
+@cache
+def host_zone() -> tzinfo:
+    """That of this host, whatever `TZ` says: a job under cron, which has none, and a console of somebody elsewhere read
+    the same instant. UTC where the host has none."""
+    try:
+        with open(HOST_ZONE, "rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError):
+        return UTC
+
+
 @lru_cache(maxsize=256)
 def _is_name_of(zone: ZoneInfo | None, name: str) -> bool:
     """Whether a zone is called that in some season of these years."""
     seasons = [datetime(datetime.now(UTC).year, month, 1) for month in (1, 7)]  # noqa: DTZ001 - in any zone
-    return any((at.replace(tzinfo=zone) if zone else at.astimezone()).tzname() == name for at in seasons)
+    return any(at.replace(tzinfo=zone or host_zone()).tzname() == name for at in seasons)
 
 
 def parse_time(value: Any, zone: ZoneInfo | None = None) -> Stamp | None:
     """(aware UTC time, nanoseconds since the epoch) of ISO-8601 text or of a number since the epoch, else None.
 
-    A number is taken for seconds, milli-, micro- or nanoseconds by its size. A naive text is in `zone`, else local.
+    A number is taken for seconds, milli-, micro- or nanoseconds by its size. A naive text is in `zone`, else in that of
+    this host.
     """
     if isinstance(value, str):
         found = iso_at_start(value.strip(), zone)

@@ -1,5 +1,6 @@
 """Lines of logs as they are written by real programs."""
 
+import time
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backends.logs import stamps
 from backends.logs.lines import at_least, nanoseconds, parse_line, parse_time
 
 NINE = datetime(2026, 11, 21, 9, 31, tzinfo=UTC)
@@ -73,3 +75,23 @@ def test_unknown_is_not_an_error_nor_fine() -> None:
     assert not at_least("unknown", "debug")
     assert at_least("unknown", None)
     assert at_least("critical", "error")
+
+
+@pytest.mark.parametrize("caller", [None, "Asia/Tokyo", "America/Chicago"])
+def test_a_time_without_a_zone_is_of_the_host_whoever_reads_it(
+    monkeypatch: pytest.MonkeyPatch, caller: str | None
+) -> None:
+    """A job under cron has no TZ, and a console has that of its user."""
+    monkeypatch.setattr(stamps, "HOST_ZONE", "/usr/share/zoneinfo/Europe/Berlin")
+    stamps.host_zone.cache_clear()
+    monkeypatch.delenv("TZ", raising=False)
+    if caller is not None:
+        monkeypatch.setenv("TZ", caller)
+    time.tzset()
+    try:
+        read = [parse_line(f"2026-07-01 14:00:00{named} ERROR x".encode(), source="s").at for named in ("", " CEST")]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+        stamps.host_zone.cache_clear()
+    assert read == [datetime(2026, 7, 1, 12, tzinfo=UTC)] * 2
