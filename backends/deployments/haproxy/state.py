@@ -218,7 +218,8 @@ def combine(nodes: list[NodeState], colors: tuple[str, ...]) -> SwitchState:
     odd = next((f"{clean(mark, 80)} on {node}" for mark, node in marks if mark), "")
     state = SwitchState(weights={}, revision=digest.hexdigest()[:16], odd_mark=odd)
     if (mark := newest.mark) is not None:
-        ended = all(node.mark is not None and node.mark.ended for node in nodes)
+        # A reload takes a mark away: a node without one says nothing against the end that the others tell.
+        ended = all(node.mark.ended for node in nodes if node.mark is not None)
         state = replace(state, fence=mark.fence, journal=mark.journal, wrote=_wrote(nodes, mark, colors), ended=ended)
     unreadable = [f"{node.node}: {node.detail}" for node in nodes if not node.shares]
     if unreadable:
