@@ -27,13 +27,13 @@ async def let_on(work: Work, still_well: Callable[[], Awaitable[None]], *, moved
 async def _held(work: Work, still_well: Callable[[], Awaitable[None]], *, moved: bool) -> bool:
     """Whether it was, until nothing stands against it any more."""
     held = False
-    while (found := await _against(work)) is not None:
+    while (found := await against(work)) is not None:
         left_s = work.hold_left_s()
         if left_s is not None and left_s <= 0:
             raise Failed(f"it was not let on for {Duration(HOLD_S)}: {found.text}", "unproven")
         if left_s is None:
             await work.held(found.text, HOLD_S if moved else None)
-        await work.stand(ActionError(kind=HELD_BACK, message=f"held: {found.text}", fix=_ways(work, found)))
+        await work.stand(ActionError(kind=HELD_BACK, message=f"held: {found.text}", fix=ways(work, found)))
         held = True
         if moved:
             await still_well()
@@ -42,12 +42,14 @@ async def _held(work: Work, still_well: Callable[[], Awaitable[None]], *, moved:
     return held
 
 
-async def _against(work: Work) -> Finding | None:
+async def against(work: Work) -> Finding | None:
+    """What stands against going on now; None where nothing does. Raises BackendError."""
     found = await standing_since(work.plan, work.journal, UTC, agreed_at(work.plan.made_at, work.history))
     return found[0] if found else None
 
 
-def _ways(work: Work, found: Finding) -> str:
+def ways(work: Work, found: Finding) -> str:
+    """What ends such a hold."""
     past = f'{command("action resume", work.action_id)} --override {found.code} --reason "…"'
     ends = f"{found.fix}, it goes on by itself then; or " if found.code == FREEZE else ""
     return f"{command('deploy rollback', work.plan.service)}; or {ends}{past}"

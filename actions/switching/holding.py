@@ -19,11 +19,13 @@ class Missing(Struct, frozen=True, kw_only=True):
     """What is missing. `at_most_s`: how long that is borne; None: until somebody decides. `kind`: `held` where it is
     evidence, that a person may do without; `unreachable` where nobody can look, and `target_unhealthy` where nothing
     works and somebody should know of it now: no order goes on past these; `rest_down` where it is the side that has the
-    rest of the traffic."""
+    rest of the traffic; `held_back` where what was recorded since speaks against it. `fix`: what ends it, where its
+    kind does not say that."""
 
     words: str
     at_most_s: float | None
     kind: str = "held"
+    fix: str = ""
 
 
 class Hold:
@@ -37,9 +39,9 @@ class Hold:
         self._kind = ""
         self._shown = ""
 
-    def missing(self, words: str, kind: str = "held") -> Missing:
+    def missing(self, words: str, kind: str = "held", fix: str = "") -> Missing:
         """Evidence is; at 100 percent until somebody decides, since a flip back would be as blind."""
-        return Missing(words=words, at_most_s=None if self._full else self._missing_s, kind=kind)
+        return Missing(words=words, at_most_s=None if self._full else self._missing_s, kind=kind, fix=fix)
 
     async def told(self, missing: Missing | None) -> None:
         """It goes on, or what keeps it. Raises Failed at the end of the hold."""
@@ -66,6 +68,8 @@ class Hold:
 
     def _ways(self, missing: Missing) -> str:
         plan = self._work.plan
+        if missing.fix:
+            return missing.fix
         if kind_of(plan.kind).back:
             return command("action watch", self._work.action_id)
         back = command("deploy rollback", plan.service)

@@ -23,7 +23,7 @@ from actions.switching import way_back
 from actions.switching.commands import Commands
 from actions.switching.conditions import must_be_met
 from actions.switching.deploying import Deploying
-from actions.switching.held_back import let_on
+from actions.switching.held_back import against, let_on
 from actions.switching.holding import HOLD_S
 from actions.switching.impact import counted_data
 from actions.switching.outside import ExternalEdits
@@ -281,7 +281,7 @@ class Switching:
         work, weights = self._work, staged(self._settings, self._from, self._to, share)
         if not work.done(shift):
             if self._kind.forward:
-                await let_on(work, self._still_healthy, moved=self._traffic.moved)
+                await self._let_on(share)
             else:
                 await work.safe_point()
             await self._still_healthy()
@@ -304,7 +304,14 @@ class Switching:
         work.all_there = self._is_proven
         await prober.stop()
         if len(self._stages) > 1 and self._kind.forward and not work.done(analyse):
-            await self._watch(analyse, share, float(self._settings.stage_time))
+            await self._analyse(share)
+
+    async def _let_on(self, share: int) -> None:
+        """As `let_on`; a split that is held so is looked at and judged as before."""
+        before = [each for each in self._stages if each < share]
+        if before and self._traffic.moved and await against(self._work) is not None:
+            await self._analyse(before[-1])
+        await let_on(self._work, self._still_healthy, moved=self._traffic.moved)
 
     async def _counted(self, step: str) -> None:
         """What each side has taken before it gets any of the traffic: from there on it is users who are hit."""
@@ -333,6 +340,10 @@ class Switching:
         if problem:
             raise PreconditionFailed("target_unhealthy", problem, f"make {self._to.upper()} healthy first")
 
+    async def _analyse(self, share: int) -> None:
+        step = step_of("analyse", share, self._stages)
+        await self._watch(step, share, float(self._settings.stage_time))
+
     async def _watch(self, step: str, share: int, seconds: float, *, bake: bool = False) -> None:
         weights = staged(self._settings, self._from, self._to, share)
         again = bake and self._kind.deploys and self._smoke.configured
@@ -341,7 +352,7 @@ class Switching:
         watching = Watching(
             self._work, self._proof, step, weights, self._to,
             seconds=seconds if judge is None else max(seconds, judge.least_s), judge=judge, smoke=smoke,
-            all_down_s=way_back.HEALTHY_AGAIN_S,
+            all_down_s=way_back.HEALTHY_AGAIN_S, onward=share < 100,
         )  # fmt: skip
         await watching.run()
 

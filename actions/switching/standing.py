@@ -26,7 +26,7 @@ async def standing_since(plan: Plan, journal: Journal, zone: tzinfo, agreed_at: 
     kind, found = kind_of(plan.kind), list[Finding]()
     if kind.held_back and (frozen := await freeze_of(journal, plan.context, plan.service, after=agreed_at)) is not None:
         found.append(frozen_finding(plan.service, frozen, zone))
-    if kind.forward and isinstance(plan.expected, SwitchExpected):
+    if kind.gains and isinstance(plan.expected, SwitchExpected):
         rejected = await rejection_of(journal, plan.context, plan.service, candidate(plan), zone, after=agreed_at)
         found += [rejected] if rejected is not None and rejected.level == "block" else []
     return found

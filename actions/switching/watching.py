@@ -12,8 +12,10 @@ from typing import Any
 
 from actions.beside import unless
 from actions.endings import Failed
+from actions.journal.steering import HELD_BACK
 from actions.judging.gate_fit import look_every_s
 from actions.judging.stages import StageJudge, StageVerdict
+from actions.switching.held_back import against, ways
 from actions.switching.holding import HOLD_S, Holding, Missing
 from actions.switching.looks import Looks, Sample
 from actions.switching.proof import Proof
@@ -43,14 +45,17 @@ class Watching:
         all_down_s: float,
         judge: StageJudge | None = None,
         smoke: Callable[[], Awaitable[str]] | None = None,
+        onward: bool = False,
     ) -> None:
         """`smoke` returns what went wrong, empty where nothing did; it is run once beside the looks. `all_down_s`: how
-        long it is borne that nothing works."""
+        long it is borne that nothing works. `onward`: more traffic moves behind it, so it is looked at for as long as
+        something stands against that."""
         self._work, self._proof = work, proof
         self._step, self._weights, self._color = step, weights, color
         self._seconds = seconds
         self._judge = judge
         self._smoke = smoke
+        self._onward = onward
         self._pause_s = look_every_s(seconds)
         self._verdict = StageVerdict(word="pass", detail="") if judge is None else None
         self._looks = Looks(lambda: proof.sample(weights, color), self._pause_s, frozenset({"down", "other"}))
@@ -104,10 +109,13 @@ class Watching:
             fit = ("good", "rest down") if by_hand else ("good",)
             ready = sample.seen in fit and (smoking is None or smoking.done()) and not work.steering.paused
             proven = verdict.word == "pass" and not self._unsmoked and not self._unanswered()
+            missing = self._missing(verdict, over)
             if over and ready and (by_hand or proven):
-                await self._succeed(verdict)
-                return
-            await self._holding.told(self._missing(verdict, over))
+                missing = await self._held_back()
+                if missing is None:
+                    await self._succeed(verdict)
+                    return
+            await self._holding.told(missing)
             await self._tell(sample, verdict)
             await asyncio.sleep(self._next_look_s(until))
 
@@ -152,6 +160,11 @@ class Watching:
         if not words or self._work.steering.accepted:
             return None
         return self._holding.missing(words)
+
+    async def _held_back(self) -> Missing | None:
+        """What was recorded since it was agreed to, and speaks against more traffic."""
+        found = await against(self._work) if self._onward else None
+        return None if found is None else self._holding.missing(found.text, HELD_BACK, ways(self._work, found))
 
     def _unanswered(self) -> str:
         return self._looks.unanswered(self._weights[self._color] / 100)

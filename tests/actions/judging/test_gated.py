@@ -416,3 +416,24 @@ async def test_the_config_can_be_tried_before_it_is_needed(
         assert "has no series errors_green" in found.text
         service.write({"blue": 50, "green": 50})
         assert await unjudged(await home.targets.switch("analytics")) == []
+
+
+@pytest.mark.parametrize("worse", [True, False], ids=["gets worse", "stays well"])
+async def test_a_split_that_a_freeze_holds_is_judged_by_its_gates_meanwhile(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers, worse: bool
+) -> None:
+    async with house(tmp_path / "state", service, prometheus.url) as home:
+        opened = await home.reaches(await home.gate.submit(await home.gate.plan(CANARY), YES), "analyse[50]")
+        await home.order(Request(kind="freeze", service="analytics"), Consent(confirmed=True, reason="quarter end"))
+        async with asyncio.timeout(10):
+            while (held := await home.gate.action(str(opened.id))).error is None or held.error.kind != "held_back":
+                await asyncio.sleep(0.02)
+        assert "deploy unfreeze" in held.error.fix
+        if worse:
+            numbers.say("green", 0.5)
+        else:
+            await home.order(Request(kind="unfreeze", service="analytics"))
+        ended = await home.ended(opened)
+    assert (ended.status, ended.error and ended.error.kind) == (
+        ("rolled_back", "gate_failed") if worse else ("succeeded", None)
+    )
