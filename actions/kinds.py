@@ -36,7 +36,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     doing: finds its `actions.doing.Doing`. expects: finds what its plans go by (`actions.expected`); here, since the
         journal reads it of every kind and needs nothing else of how one is done.
     traffic: which way it moves any. deploys: a version is put on the side first. held_back: a freeze forbids it, and so
-        does a command that an earlier action has left running.
+        does a command that an earlier action has left running. onward: a controller goes on to its version by it, which
+        a rejection forbids as it does where we move the traffic.
     recorded: it is done once the journal has it. one_order: it is one request to a system, of which a runner that died
         leaves nothing to go on with; overview: the command that shows what came of it.
     way: its from → to is one for people; side: they name the side that it is done to. asks: the fields that make two
@@ -58,6 +59,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     traffic: Literal["", "forward", "back"] = ""
     deploys: bool = False
     held_back: bool = False
+    onward: bool = False
     recorded: bool = False
     one_order: bool = False
     overview: str = ""
@@ -74,6 +76,11 @@ class Kind(Struct, frozen=True, kw_only=True):
     def moves(self) -> bool:
         """Whether it moves traffic at all."""
         return self.traffic != ""
+
+    @property
+    def gains(self) -> bool:
+        """Whether its version gets more traffic by it, moved by us or by a controller."""
+        return self.forward or self.onward
 
     @property
     def back(self) -> bool:
@@ -142,7 +149,7 @@ TABLE: dict[str, Kind] = {
         ),
         _move("retire", "Retire", held_back=True, way=False, side=True),
         _control(
-            "promote", "Promote", held_back=True, button="Promote",
+            "promote", "Promote", held_back=True, onward=True, button="Promote",
             help="Let the controller of SERVICE go on from where it waits.",
         ),
         _control(
@@ -150,7 +157,7 @@ TABLE: dict[str, Kind] = {
             help="End what the controller of SERVICE does: back to the stable version.",
         ),
         _control(
-            "retry-release", "Retry", command="retry", held_back=True, button="Retry",
+            "retry-release", "Retry", command="retry", held_back=True, onward=True, button="Retry",
             help="Let the controller of SERVICE try again what was aborted.",
         ),
         _control(
@@ -158,7 +165,7 @@ TABLE: dict[str, Kind] = {
             help="Stop the controller of SERVICE where it is.",
         ),
         _control(
-            "resume-release", "Resume", command="resume", held_back=True, button="Resume",
+            "resume-release", "Resume", command="resume", held_back=True, onward=True, button="Resume",
             help="Let the controller of SERVICE go on after a pause.",
         ),
         _control(

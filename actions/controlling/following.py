@@ -11,6 +11,7 @@ from actions.journal.rows import baseline_of
 from actions.judging.stages import Judge, StageJudge
 from actions.kinds import kind_of
 from actions.models import ActionError
+from actions.switching.held_back import against
 from actions.switching.probing import Prober
 from actions.targets import ControllerTarget
 from actions.work import Work
@@ -110,7 +111,8 @@ class Following:
     async def _look(self, step: str, found: Operation) -> None:
         await self._judged(step, found)
         if self._work.steering.promoted:
-            await self._promote(found)
+            standing = await against(self._work)
+            await (self._promote(found) if standing is None else self._work.no_way_on(standing.text))
         await self._stand(found)
 
     async def _promote(self, found: Operation) -> None:

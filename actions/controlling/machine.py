@@ -21,6 +21,7 @@ from actions.judging.stages import Judge
 from actions.kinds import kind_of
 from actions.models import ActionError, ActionStatus
 from actions.switching.conditions import must_be_met
+from actions.switching.held_back import against, let_on
 from actions.switching.probing import NEEDED, Prober
 from actions.targets import ControllerTarget
 from actions.work import Ordered, Parked, Work
@@ -120,11 +121,11 @@ class Controlling:
     # ---- forward
 
     async def _to_the_end(self) -> None:
-        work, word = self._work, self._word
+        word = self._word
         operation = await self._orders.settle(word)
         if not operation:
             await self._preflight()
-            await work.safe_point()
+            await self._let_on()
             if self._target.settings.probe is not None and word in FOLLOWED_WORDS:
                 await self._prober.start()
                 self._prober.mark_write()
@@ -170,6 +171,17 @@ class Controlling:
                 raise PreconditionFailed(error.kind, error.message, error.fix) from None
             raise
         await work.end("preflight", "succeeded", f"{found.view.phase}, as planned", baseline=baseline)
+
+    async def _let_on(self) -> None:
+        """Nothing stands against going forward that was recorded since it was agreed to. What can be steered waits for
+        that; an order in one step was meant for then. Raises PreconditionFailed."""
+        work = self._work
+        if not self._kind.held_back:
+            await work.safe_point()
+        elif self._word in FOLLOWED_WORDS:
+            await let_on(work, work.safe_point, moved=False)
+        elif (found := await against(work)) is not None:
+            raise PreconditionFailed("refused", found.text, found.fix)
 
     async def _give(self, step: str, order: Order, expected: str | None = None) -> str:
         """A way back that got no answer and came to nothing is ordered again."""

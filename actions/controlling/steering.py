@@ -29,8 +29,9 @@ class SteeringFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
 async def to_its_controller(plan: Plan, action: Action, journal: Journal, targets: Targets, *, orphaned: bool) -> Plan:
     """The plan of an order to `action`; of one on a controller, as that takes the order now. Raises BackendError."""
     word = plan.request.order
-    if word not in _STEERS or not action.open or not kind_of(action.kind).forward or action.phase == BAKE:
-        return plan  # the bake is ours, and steered as that of a switch
+    ours = action.phase == BAKE or not action.changed  # its controller knows of no order of it yet, or of no wait
+    if word not in _STEERS or not action.open or not kind_of(action.kind).forward or ours:
+        return plan  # steered as one of a switch
     try:
         expected = (await journal.plan(action.id or "")).expected
     except JournalError:

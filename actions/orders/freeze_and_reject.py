@@ -23,7 +23,7 @@ from actions.kinds import kind_of
 from actions.models import Action, ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.rejections import Candidate, against_live, rejected_by_hand, rejection_of, rejections
 from actions.switching.standing import agreed_at, candidate, freeze_of, frozen_finding, standing_since
-from actions.targets import mover
+from actions.targets import ControllerTarget, mover
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Freeze
@@ -92,6 +92,8 @@ async def _still_open(service: str, desk: Desk) -> tuple[Finding, ...]:
     if action is None or not kind_of(action.kind).held_back or action.status == "rolling_back":
         return ()
     text = f"{action.kind} {action.id} is open on {service}: what it has moved stays; this does not take it back"
+    if isinstance(await mover(desk.targets, service), ControllerTarget):
+        text += ", and does not keep its controller from going on by itself"
     return (Finding(level="warning", code=OPEN_ACTION, text=text, fix=command("deploy rollback", service)),)
 
 
@@ -170,15 +172,16 @@ async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
     frozen = await freeze_of(journal, policy.context, plan.service) if kind_of(plan.kind).held_back else None
     if frozen is not None:
         found.append(frozen_finding(plan.service, frozen, policy.zone))
-    if kind_of(plan.kind).moves:
+    gains = kind_of(plan.kind).gains
+    if gains or kind_of(plan.kind).moves:
         try:
             rejected = await rejection_of(journal, policy.context, plan.service, candidate(plan), policy.zone)
         except BackendError:  # what can not be read of the past is in no rollback's way
-            if kind_of(plan.kind).forward:
+            if gains:
                 raise
             rejected = None
         if rejected is not None:
-            found.append(rejected if kind_of(plan.kind).forward else _only_told(rejected))
+            found.append(rejected if gains else _only_told(rejected))
     return replace(plan, findings=with_overrides((*plan.findings, *found), plan.request.overrides)) if found else plan
 
 
