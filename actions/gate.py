@@ -413,7 +413,7 @@ class Gate:
         if kind_of(action.kind).back and word == "rollback":  # it is the way back: all that it lacks is a runner
             word = "takeover"
         over = override_entries(fresh, consent, self.actor, action_id)
-        if word == "takeover" and over and action.status != "paused":  # the runner must know that it may go on
+        if word == "takeover" and over and action.paused is None:  # the runner must know that it may go on
             word = "resume"
         entry = command_entry(fresh, consent, self.actor, "queued", action_id)
         await self._enqueue(plan, consent, action_id, word, entry, *over)

@@ -84,6 +84,11 @@ def with_fix(text: str, fix: str) -> str:
     return f"{text} ({fix})" if len(fix) <= SHORT_FIX else f"{text}\n  {fix}"
 
 
+def once(head: str, words: str) -> str:
+    """`head: words`, with what both say once: `… requests GREEN: GREEN: refused` is `… requests GREEN: refused`."""
+    return f"{head}: {words.removeprefix(head.rpartition(' ')[2] + ': ')}"
+
+
 def first_line(text: str) -> str:
     """What is wrong, of words whose further lines are what to do about it."""
     return text.partition("\n")[0]

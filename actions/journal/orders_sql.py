@@ -10,26 +10,30 @@ from actions.journal.steering import ONWARD
 from actions.models import Actor
 from backends.json_text import decode_text
 
+_OF_THEN = frozenset({"promote", "accept"})
 
-def enqueue(connection: Connection, action_id: str, word: str, actor: Actor, reason: str, key: Key | None) -> bool:
-    """Queue one; False where the action has ended. Raises KeyUsed."""
+
+def enqueue(
+    connection: Connection, action_id: str, word: str, actor: Actor, reason: str, key: Key | None
+) -> list[Command] | None:
+    """Queue one; None where the action has ended, else the orders to go on that nobody obeyed, and that this one drops:
+    they were meant for what was then. Raises KeyUsed."""
     if key is not None:
         must_be_unused(connection, key)
     row = row_of(connection, id=action_id)
     if row is None or row["ended_at"] is not None:
-        return False
+        return None
     if key is not None:
         kept = {"context": key.context, "idempotency_key": key.key, "request_hash": key.request_hash}
         connection.execute(insert(tables.keyed_orders).values(action_id=action_id, **kept))
     at = time_text(now())
-    if word in ONWARD:  # a promotion that nobody obeyed was meant for what was then
-        stale = (tables.commands.c.action_id == action_id) & tables.commands.c.taken_at.is_(None)
-        stale &= tables.commands.c.word.in_(("promote", "accept"))
-        connection.execute(update(tables.commands).where(stale).values(taken_at=at))
+    dropped = [each for each in waiting(connection, action_id) if each.word in _OF_THEN and word in ONWARD]
+    for each in dropped:
+        taken(connection, each.id)
     values = {"action_id": action_id, "at": at, "word": word, "actor": canonical(actor), "reason": reason}
     taken_at = at if word == "takeover" else None  # the runner that is started for it is all that it asks for
     connection.execute(insert(tables.commands).values(**values, taken_at=taken_at))
-    return True
+    return dropped
 
 
 def waiting(connection: Connection, action_id: str) -> list[Command]:

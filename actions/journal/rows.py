@@ -140,6 +140,16 @@ class Command(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+def dropped_by(audit: Sequence[AuditEntry], word: str, order: Command) -> AuditEntry:
+    """The note that nobody obeyed `order` before `word` came, which `audit` tells of."""
+    of = audit[0] if audit else AuditEntry(kind="note")
+    detail = f"{order.word} of {order.actor.person} was not obeyed: {word} came, and drops it"
+    return AuditEntry(
+        kind="note", action=of.action, order=of.order, context=of.context, target=of.target, actor=of.actor,
+        result="dropped", detail=detail,
+    )  # fmt: skip
+
+
 def kept_plan(plan: Plan) -> str:
     """The text of a plan in its row."""
     return canonical(plan)

@@ -50,6 +50,7 @@ from actions.journal.rows import (
     digest_of_plan,
     draft_of,
     draft_row,
+    dropped_by,
     event_row,
     plan_of,
 )
@@ -345,9 +346,10 @@ class SqlJournal:
     ) -> bool:
         """Queue an order; False where the action has ended. Raises KeyUsed; nothing is written then."""
         with self._database.writing(wait_s) as connection:
-            if not orders_sql.enqueue(connection, action_id, word, actor, reason, key):
+            dropped = orders_sql.enqueue(connection, action_id, word, actor, reason, key)
+            if dropped is None:
                 return False
-            append(connection, audit)
+            append(connection, [*audit, *(dropped_by(audit, word, each) for each in dropped)])
             return True
 
     def waiting(self, action_id: str) -> list[Command]:

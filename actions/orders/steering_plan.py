@@ -72,7 +72,7 @@ def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bo
         )
     )  # fmt: skip
     where = phase_told(action.phase) or outcome(action)
-    then = _NOTED if edited else _WORDS[word]
+    then = _NOTED if edited else _stays_paused(action) if word == "takeover" and action.paused else _WORDS[word]
     effects: tuple[str, ...] = (
         f"order    {word} to {action.id} ({title(action)}, {where})",
         f"then     {then}",
@@ -106,6 +106,13 @@ async def of_the_same_entry(plan: Plan, action: Action, journal: Journal, own: F
     fix = command("deploy rollback", action.service)
     found = Finding(level="block", code="entry-edited", text=f"{words}: {EDITED}", fix=fix)
     return replace(plan, findings=(*plan.findings, found))
+
+
+def _stays_paused(action: Action) -> str:
+    """What a person ordered to stand, stands until a person orders it to go on."""
+    who = action.paused.by if action.paused else ""
+    resume = command("action resume", action.id or "")
+    return f"a new runner watches it, and it stays paused, as {who} ordered; to go on, past a block too: {resume}"
 
 
 def _unproven(action: Action) -> str:

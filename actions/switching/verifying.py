@@ -18,6 +18,7 @@ from actions.switching.proof import Proof, Share
 from actions.tally import Times
 from actions.telling import ACCEPTED
 from actions.work import Work
+from backends.text import once
 
 VERIFY_S = 120.0
 TELL_S = 1.0
@@ -70,8 +71,9 @@ class Verifying:
         await work.progress(self._step, self._words(), self._times())
         if problem:
             control = f"the control object says {self._color.upper()} {self._weights[self._color]} %"
-            await work.end(self._step, "failed", f"{self._words()}: {problem}; {control}")
-            raise Failed(f"{self._step} failed: {self._words()}: {problem}; {control}", kind)
+            words = f"{once(self._words(), problem)}; {control}"
+            await work.end(self._step, "failed", words)
+            raise Failed(f"{self._step} failed: {words}", kind)
         if work.hold_left_s() is not None:
             await self._holding.told(None)
         control = f"control {self._color.upper()}" + ("" if self._full else f" {self._weights[self._color]} %")

@@ -26,6 +26,7 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build
 from console.runners import build_described, launch_detached
+from tests.actions.said_once import must_say_it_once
 from tests.live.teal import toml
 from tests.two_colors import TwoColors
 
@@ -161,6 +162,7 @@ class House:
             running = [runner for runner in self.runners if runner.get_name() == action.id]
             if running and not action.open:
                 await asyncio.wait(running)
+        must_say_it_once(action)
         return action
 
     async def stands(self, action: Action, status: str, deadline_s: float = 120.0) -> Action:

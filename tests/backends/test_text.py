@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backends.text import ELLIPSIS, MAX_CHARS, clean, clean_labels, with_fix
+from backends.text import ELLIPSIS, MAX_CHARS, clean, clean_labels, once, with_fix
 
 BIDI_CONTROLS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 NASTY = st.text(
@@ -98,3 +98,16 @@ def test_a_long_command_stands_on_a_line_of_its_own_so_that_it_can_be_copied() -
     assert with_fix("no", "teal doctor") == "no (teal doctor)"
     order = f"printf %b '{'x' * 900}' > switch.json"
     assert with_fix("no", order).splitlines() == ["no", f"  {order}"]
+
+
+@pytest.mark.parametrize(
+    ("head", "words", "said"),
+    [
+        ("3 of 20 requests GREEN", "GREEN: http://green: refused", "3 of 20 requests GREEN: http://green: refused"),
+        ("3 of 20 requests GREEN", "BLUE answers", "3 of 20 requests GREEN: BLUE answers"),
+        ("deployments.web", "deployments.web: no route", "deployments.web: no route"),
+        ("GREEN", "GREENER: x", "GREEN: GREENER: x"),
+    ],
+)  # fmt: skip
+def test_what_both_say_is_said_once(head: str, words: str, said: str) -> None:
+    assert once(head, words) == said

@@ -19,6 +19,7 @@ from actions.runner import run_action
 from actions.switching import probing
 from tests.actions.fake_controller import ControllerTargets, FakeController
 from tests.actions.fake_switch import Killed
+from tests.actions.said_once import must_say_it_once
 
 YES = Consent(confirmed=True, reason="a test")
 PROBED = {"probe": {"url": "http://127.0.0.1:1/", "version_header": "X-Version"}}
@@ -60,6 +61,7 @@ class Desk:
         async with asyncio.timeout(20):
             async for seen in self.gate.watch(action.id or ""):
                 action = seen
+        must_say_it_once(action)
         return action
 
     async def until(self, action: Action, holds: Callable[[Action], bool]) -> Action:

@@ -153,6 +153,33 @@ async def test_a_promotion_that_nobody_obeyed_is_dropped_by_the_next_order_to_go
     for each in ("promote", word):
         assert await house.journal.enqueue(str(opened.id), each, made.actor, "")
     assert [order.word for order in await house.journal.waiting(str(opened.id))] == left
+    noted = [each.detail for each in await house.journal.audit_records() if each.result == "dropped"]
+    dropped = [f"promote of {made.actor.person} was not obeyed: {word} came, and drops it"]
+    assert noted == ([] if "promote" in left else dropped)
+
+
+async def test_who_takes_over_what_was_paused_by_hand_is_told_that_it_stays_so(
+    house: House, service: TwoColors
+) -> None:
+    opened = await paused(house, service)
+    await house.kill_runner()
+    then = (await planned(house, opened, "takeover")).summary.effects[1]
+    assert "stays paused, as" in then
+    assert f"teal action resume {opened.id}" in then
+    await house.gate.submit(await planned(house, opened, "takeover"), YES)
+    assert (await house.stands(opened, "paused")).paused is not None
+    await house.gate.submit(await planned(house, opened, "resume"), YES)
+    assert ((await house.ended(opened)).status, service.weights()) == ("succeeded", GREEN)
+
+
+async def test_a_takeover_past_a_freeze_goes_on_where_only_that_held_it(house: House, service: TwoColors) -> None:
+    opened, released = await before_the_shift(house, service)
+    await house.order(FREEZE, BECAUSE)
+    released.set()
+    await house.stands(opened, "paused")
+    await house.kill_runner()
+    await house.gate.submit(await planned(house, opened, "takeover", "freeze"), BECAUSE)
+    assert ((await house.ended(opened)).status, service.weights()) == ("succeeded", GREEN)
 
 
 @pytest.mark.parametrize("word", ["takeover", "resume"])
