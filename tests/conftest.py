@@ -3,6 +3,7 @@ test modules share: the HTTP client of adapters, a service of two colors, server
 them alone.
 """
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,3 +75,21 @@ def moto_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MotoServe
         environment.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "20")  # of a page: a thousand objects take long to write
         with moto(tmp_path_factory.mktemp("moto")) as found:
             yield found
+
+
+@pytest.fixture
+def bound_by_modes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing may be read or written past the modes of files, also where root, who may all, runs the tests."""
+    from tests import rights
+
+    if os.geteuid() != 0:
+        yield
+        return
+    real = os.access
+
+    def access(path: str, mode: int, **how: bool) -> bool:  # the system call asks what root could do if it wished
+        return real(path, mode, **{**how, "effective_ids": True})
+
+    monkeypatch.setattr(os, "access", access)
+    with rights.bound_by_modes():
+        yield

@@ -177,7 +177,7 @@ async def test_none_at_all(tmp_path: Path) -> None:
         await look(built("backup", tmp_path, path="mnt/*/w.dump"))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.usefixtures("bound_by_modes")
 async def test_a_directory_that_may_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0)
     with pytest.raises(BackendError, match="Permission denied") as caught:

@@ -132,9 +132,8 @@ async def test_a_password_goes_as_basic_to_v1_and_for_a_token_to_v2(connect: Con
     assert next(iter(given)).startswith("Bearer" if server.v2 else "Basic")
 
 
+@pytest.mark.parametrize("server", [True], ids=["v2"], indirect=True)  # v1 hands out no tokens
 async def test_a_token_that_ran_out_is_renewed_once(connect: Connect, server: FakeAirflow) -> None:
-    if not server.v2:
-        pytest.skip("v1 hands out no tokens")
     server.auth = "jwt"
     adapter = connect(auth={"username": "oncall", "password": {"env": "AIRFLOW_PASSWORD"}})
     await adapter.runs()
@@ -331,9 +330,8 @@ async def test_why_nothing_starts(adapter: AirflowPipelines, server: FakeAirflow
     assert (await adapter.run("succeeds", "r1")).note == "pool default_pool has no open slot of 4"
 
 
+@pytest.mark.parametrize("server", [True], ids=["v2"], indirect=True)  # v1 knows no versions
 async def test_new_code_since_the_last_good_run(adapter: AirflowPipelines, server: FakeAirflow) -> None:
-    if not server.v2:
-        pytest.skip("v1 knows no versions")
     server.add("fails", "r1", "success", ago(hours=2), 5.0, version=3)
     server.add("fails", "r2", "failed", ago(hours=1), 5.0, version=4)
     run = await adapter.run("fails", "r2")

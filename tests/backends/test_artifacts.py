@@ -191,7 +191,7 @@ class TestDirectory:
         with pytest.raises(BackendError, match="no such file"):
             await artifacts.find(everything)
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+    @pytest.mark.usefixtures("bound_by_modes")
     async def test_not_allowed(self, tmp_path: Path, connect: Connect) -> None:
         (tmp_path / "a.json").write_text("x")
         (tmp_path / "a.json").chmod(stat.S_IWUSR)

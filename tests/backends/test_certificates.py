@@ -1,7 +1,6 @@
 """`http` checks over TLS: days that the certificate is still valid, on a real server with certificates of our own."""
 
 import asyncio
-import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,15 +15,15 @@ from backends.http import Http
 from backends.models import CheckResult
 from backends.registry import AdapterContext, build
 from backends.testing.checks import consistent
+from tests.live.require import program
 from tests.tls import Authority
-
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
 Serve = Callable[[int], AbstractAsyncContextManager[int]]
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    program("openssl")
     return Authority(tmp_path_factory.mktemp("authority"))
 
 

@@ -396,7 +396,7 @@ async def test_a_disk_that_fails_changes_nothing(
     assert not [path for path in service.directory.iterdir() if path.name.startswith(".switch")]
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+@pytest.mark.usefixtures("bound_by_modes")
 async def test_a_directory_that_may_not_be_written_is_a_matter_of_rights(service: TwoColors, http: Http) -> None:
     adapter = switch_of(service, http)
     service.directory.chmod(0o500)

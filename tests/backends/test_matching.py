@@ -78,7 +78,7 @@ def test_a_closed_directory_is_named_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert (found.filename, found.strerror) == (str(tmp_path / "shut"), "Permission denied")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may search everything")
+@pytest.mark.usefixtures("bound_by_modes")
 def test_a_directory_that_may_be_listed_only_is_named_once(tmp_path: Path) -> None:
     put(tmp_path, "shut/a.log", "shut/b.log")
     (tmp_path / "shut").chmod(0o400)

@@ -323,7 +323,7 @@ async def test_the_way_back_of_a_dead_nginx_starts_it(adapter: NginxSwitch, serv
         until(lambda: not server.pid_file.exists(), "nginx has ended")
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+@pytest.mark.usefixtures("bound_by_modes")
 async def test_a_directory_that_may_not_be_written_is_a_matter_of_rights(adapter: NginxSwitch, server: Nginx) -> None:
     before = await adapter.observe()
     server.include.parent.chmod(0o500)

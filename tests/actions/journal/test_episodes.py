@@ -98,10 +98,9 @@ async def test_the_oldest_go_first_and_it_is_said(journal: Journal, monkeypatch:
     assert "old" not in [each.ref for each in (await journal.episodes("test", at(-2 * month), at(60))).episodes]
 
 
+@pytest.mark.parametrize("location", ["sqlite"], indirect=True)  # one file
 async def test_an_order_does_not_wait_for_what_is_kept(location: JournalLocation) -> None:
     """Another program keeps the writers of the file out: what is kept gives up within a second, on its own thread."""
-    if location.path is None:
-        pytest.skip("one file")
     journal = Journal(location)
     await begun(journal)
     beside = journal.another()

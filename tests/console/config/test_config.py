@@ -340,7 +340,7 @@ def test_a_pipe_or_a_directory_is_no_config(tmp_path):
             load_config(path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may search every directory")
+@pytest.mark.usefixtures("bound_by_modes")
 def test_a_directory_that_may_not_be_searched(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o000)
     with pytest.raises(ConfigError, match=r"[Pp]ermission denied"):
