@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from backends.errors import BackendError
 from backends.http import Http
 from backends.kubernetes.api import KubernetesApi
 from backends.missing import collected
@@ -103,6 +104,26 @@ async def test_those_of_a_rollout(http: Http, tmp_path: Path, used: set[tuple[st
         finally:
             await adapter.aclose()
     assert {each for each in used if each[2] not in OF_EVERYBODY} == wanted(rules)
+
+
+@pytest.mark.parametrize("missing", ["rollouts", "rollouts/status"])
+async def test_what_can_not_be_stopped_or_put_back_is_not_begun(http: Http, tmp_path: Path, missing: str) -> None:
+    rules = [
+        {**each, "verbs": [verb for verb in each["verbs"] if verb != "patch" or each["resources"] != [missing]]}
+        for each in listed("argo-rollouts")
+    ]
+    with argo_lab() as lab:
+        entry = await asyncio.to_thread(lab.rollout)
+        entry["kubeconfig"] = str(await asyncio.to_thread(grant, lab, [each for each in rules if each["verbs"]]))
+        adapter = build("deployments", "argo-rollouts", entry, AdapterContext("web", tmp_path, tmp_path / "own", http))
+        try:
+            await asyncio.sleep(0.3)
+            state = await adapter.observe()
+            with pytest.raises(BackendError, match=f"oncall at sim may not patch {missing} in namespace") as caught:
+                await adapter.preflight(state, Order(order="release", version="2.5.0"))
+            assert caught.value.kind == "auth"
+        finally:
+            await adapter.aclose()
 
 
 async def test_those_of_an_application(http: Http, tmp_path: Path, used: set[tuple[str, str, str]]) -> None:

@@ -143,6 +143,7 @@ async def test_an_abort_leaves_the_spec_and_says_both_ways_out(web: Web) -> None
     state = await web.controller.observe()
     assert state.view.phase == "degraded"
     assert "spec-not-back: the spec still holds 2.5.0, and 2.4.0 has the traffic" in state.view.message
+    assert "rollback puts 2.4.0 back into the spec; retry goes forward to 2.5.0 again" in state.view.message
     told = (await web.preflight(Order(order="retry")))["spec-not-back"]
     assert told.fix == "rollback puts 2.4.0 back into the spec; retry goes forward to 2.5.0 again"
     assert (await web.controller.deployment()).live == "stable"

@@ -50,12 +50,12 @@ from backends.registry import AdapterContext
 from backends.together import together
 
 _READ = (("get", "argoproj.io", "rollouts"), ("list", "apps", "replicasets"))
-_SPEC_ORDERS = frozenset({"release", "rollback", "pause", "resume", "restart"})
-RIGHTS = {
-    True: (*_READ, ("patch", "argoproj.io", "rollouts")),
-    False: (*_READ, ("patch", "argoproj.io", "rollouts/status")),
+_SPEC, _STATUS = ("patch", "argoproj.io", "rollouts"), ("patch", "argoproj.io", "rollouts/status")
+_WRITES: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "abort": (_STATUS,), "rollback": (_SPEC,), "pause": (_SPEC,), "restart": (_SPEC,),
 }  # fmt: skip
-"""What an order needs: to the spec, or to the status."""
+"""What an order writes, where it is not both: what goes forward is not begun by who may not stop it (the status) and
+put the spec back."""
 
 
 class RolloutsConfig(InCluster, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -144,7 +144,7 @@ class RolloutsController:
         what pauses and judges a change; of a way back, whether its pods are up."""
         identity, rights, ends, seen = await together(
             identity_findings(self._api),
-            check_rights(self._api, RIGHTS[order.order in _SPEC_ORDERS]),
+            check_rights(self._api, (*_READ, *_WRITES.get(order.order, (_SPEC, _STATUS)))),
             ending(self._api),
             self._reader.look(),
         )
@@ -193,7 +193,7 @@ class RolloutsController:
             pause = open_.pause.why if open_ is not None and open_.pause is not None else "it"
             return [f"promote  {what}: {how or f'{pause} ended'}: {where}"]
         words = {
-            "abort": f"{what} taken back, to {live}; the spec still holds {what}",
+            "abort": f"{what} taken back, to {live}; the spec holds {what} until a rollback puts {live} back there",
             "retry": f"FORWARD again to {what}, from its first step",
             "restart": f"the pods that {live} has now are replaced, one after the other",
             "pause": "spec.paused: it stops where it is", "resume": "spec.paused taken away: it goes on",

@@ -319,7 +319,9 @@ class Seen:
             return self.unanswered or f"Rollout {self.name} has run nothing yet"
         if newest.still_wanted:
             back = newest.source.words if newest.source else "the version before"
-            return f"{words}; {ABORTED}: the spec still holds {newest.target.words}, and {back} has the traffic"
+            what = newest.target.words
+            words = f"{words}; {ABORTED}: the spec still holds {what}, and {back} has the traffic"
+            return f"{words} (rollback puts {back} back into the spec; retry goes forward to {what} again)"
         if self.rollout.spec.paused and newest.pause is None:
             return f"{words}, paused by somebody (spec.paused)"
         return words

@@ -65,7 +65,9 @@ async def check_rights(api: KubernetesApi, wanted: tuple[tuple[str, str, str], .
     namespace = await api.namespace()
 
     async def allowed(verb: str, group: str, resource: str) -> bool:
-        spec = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        plural, _, sub = resource.partition("/")
+        spec = {"verb": verb, "group": group, "resource": plural, "namespace": namespace}
+        spec |= {"subresource": sub} if sub else {}
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
