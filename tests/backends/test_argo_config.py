@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from backends.deployments.argo_cd.access import session_of
-from backends.deployments.argo_cd.owner import self_heal_findings
+from backends.deployments.argo_cd.owner import FIELDS, self_heal_findings
 from backends.deployments.argo_cd.state import Seen as AppSeen
 from backends.deployments.argo_cd.windows import window_findings
 from backends.deployments.argo_cd.wire import Application, Window, Windows
@@ -22,6 +22,7 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.kubernetes.api import KubernetesApi
 from backends.kubernetes.wire import Metadata
+from backends.models import Finding
 from backends.registry import AdapterContext, build
 from tests.backends.fake_kubernetes import FakeKubernetes
 
@@ -301,3 +302,24 @@ async def test_only_what_covers_the_field_lets_it_stay(
     tracked = Metadata(name="web", annotations={"argocd.argoproj.io/tracking-id": "apps_shop:x/y:shop/web"})
     (found,) = await self_heal_findings(cluster, kind, tracked)
     assert ("IS PUT BACK within seconds" not in found.text) == stays, found
+
+
+@pytest.mark.parametrize("kind", FIELDS)
+async def test_the_ignored_difference_that_is_advised_lets_the_field_stay(
+    api: tuple[FakeKubernetes, KubernetesApi], kind: str
+) -> None:
+    server, cluster = api
+    path = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/shop"
+    tracked = Metadata(name="web", annotations={"argocd.argoproj.io/tracking-id": "shop:x/y:shop/web"})
+
+    async def told(*ignored: str) -> Finding:
+        differences = [{"kind": kind, "jqPathExpressions": list(ignored)}]
+        options = ["RespectIgnoreDifferences=true"]
+        policy = {"automated": {"selfHeal": True}, "syncOptions": options}
+        spec = {"syncPolicy": policy, "ignoreDifferences": differences}
+        server.objects[path] = (200, {"metadata": {"name": "shop"}, "spec": spec})
+        (found,) = await self_heal_findings(cluster, kind, tracked)
+        return found
+
+    advised = (await told()).fix.partition("jqPathExpressions ")[2].split()[0]
+    assert (await told(advised)).level == "ok"
