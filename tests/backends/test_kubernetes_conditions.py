@@ -251,6 +251,7 @@ async def test_what_may_not_be_read_is_a_line_and_nothing_else_is_lost(
     )  # fmt: skip
     assert (found["node"].health, found["node"].fix) == ("unknown", "grant get nodes, by a ClusterRole")
     vertical = found["vertical-autoscaler"]
+    assert "not known:" not in vertical.text
     assert (vertical.health, "the CRD verticalpodautoscalers.autoscaling.k8s.io is not installed" in vertical.text) == (
         "ok", True,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from backends.kubernetes.custom import CustomKind
 from backends.kubernetes.nodes import Node
 from backends.kubernetes.vertical import VERTICAL, VerticalAutoscaler
 from backends.kubernetes.wire import Pod
-from backends.models import Finding, Health, RunCondition
+from backends.models import Finding, RunCondition
 from backends.text import clean, counted
 from backends.together import few_at_a_time, together
 
@@ -129,9 +129,10 @@ class RunConditions:
             return await ask
         except BackendError as error:
             absent = error.kind == "not_found" and error.status is None
-            health: Health = "ok" if absent else "unknown"
-            fix = "" if absent else _fix(error, _RESOURCES[kind])
-            return [RunCondition(kind=kind, health=health, text=f"{what}: not known: {error.message}", fix=fix)]
+            if absent:
+                return [RunCondition(kind=kind, health="ok", text=f"none: {error.message}")]
+            fix = _fix(error, _RESOURCES[kind])
+            return [RunCondition(kind=kind, health="unknown", text=f"{what}: not known: {error.message}", fix=fix)]
 
     async def _scaled(self, sides: Sequence[Runs]) -> list[RunCondition]:
         def lines(side: Runs, found: list[Autoscaler]) -> Iterator[RunCondition]:
