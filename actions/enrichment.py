@@ -29,7 +29,7 @@ from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Deployment, LastSwitch, RollbackOffer, SwitchMark
 from backends.ports import SwitchState, read_stamp
-from backends.text import first_line, short_id
+from backends.text import first_line, short_id, side_name
 
 OBSERVED_WITHIN = timedelta(seconds=1)
 """So long a look at a switch file and at what runs takes."""
@@ -232,7 +232,7 @@ async def _of_the_open(deployment: Deployment, occupied: Action, looked: _Looked
             to=None, ready=False, reason=f"{short_id(occupied.id or '')} came from a split, and goes back to it"
         )
     if deployment.live == occupied.from_ and not deployment.armed:
-        side, mine = occupied.from_.upper(), short_id(occupied.id or "")
+        side, mine = side_name(occupied.from_), short_id(occupied.id or "")
         return RollbackOffer(to=None, ready=False, reason=f"{side} has all traffic: a rollback only ends {mine}")
     if deployment.live == "unknown" and not (deployment.armed or await looked.edited()):
         return RollbackOffer(to=occupied.from_, ready=False, reason="what is live is unknown")

@@ -6,7 +6,7 @@ from typing import Literal
 from actions.kinds import kind_of
 from actions.models import Action, Finding, Plan, Step, SwitchReport
 from backends.settings import Duration
-from backends.text import clean
+from backends.text import clean, side_name
 from backends.times import local_words
 
 Standing = Literal["ok", "warning", "critical", "running"]
@@ -69,7 +69,7 @@ def short_title(action: Action) -> str:
 def _details(of: Action | Plan) -> list[str]:
     asked = of.request if isinstance(of, Plan) else of
     details = [asked.version] if asked.version else []
-    details += [of.to.upper()] if kind_of(of.kind).side and of.to else []
+    details += [side_name(of.to)] if kind_of(of.kind).side and of.to else []
     return details + ([f"for {Duration(asked.for_s)}"] if asked.for_s is not None else [])
 
 
@@ -154,8 +154,10 @@ def way(action: Action, arrow: str = "→", *, capitals: bool = True) -> str:
     be done, or what is ordered is no move."""
     if is_noop(action) or not kind_of(action.kind).way or not (action.from_ and action.to):
         return ""
-    words = f" {action.from_} {arrow} {action.to}"
-    return words.upper() if capitals and kind_of(action.kind).moves else words
+    from_, to = action.from_, action.to
+    if capitals and kind_of(action.kind).moves:
+        from_, to = side_name(from_), side_name(to)
+    return f" {from_} {arrow} {to}"
 
 
 def outcome(action: Action) -> str:

@@ -64,6 +64,12 @@ def counted(count: float | str, noun: str) -> str:
     return f"{shown} {noun}" if shown == "1" else f"{shown} {noun}s"
 
 
+def side_name(name: str) -> str:
+    """A side in capitals, `BLUE`; a version, which is what a controller moves between, as it is written: `V2.5.0-RC1`
+    is another one than `v2.5.0-rc1`."""
+    return name if re.search(r"\.|^v?\d|^[0-9a-f]{7,}$", name) else name.upper()
+
+
 def short_id(id_: str) -> str:
     """An action's id as people read it: its last six characters, which differ where the first, a time, are alike."""
     return id_[-6:]

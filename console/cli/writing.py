@@ -16,7 +16,7 @@ from actions.telling import failed_words, is_noop, outcome, standing, title, unm
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Health, Panel
-from backends.text import counted, with_fix
+from backends.text import counted, side_name, with_fix
 from console.cli.confirming import NOT_AGREED, asked
 from console.cli.ending import EXIT_STILL_OPEN, Ending, say_why
 from console.cli.following import (
@@ -375,8 +375,8 @@ def action_lines(action: Action) -> list[str]:
 
 
 def _seen_words(action: Action, report: SwitchReport) -> str:
-    new = action.to.upper()
-    old = "another side" if action.from_ in ("", "mixed", "unknown", action.to) else action.from_.upper()
+    new = side_name(action.to)
+    old = "another side" if action.from_ in ("", "mixed", "unknown", action.to) else side_name(action.from_)
     first = f"{new} answered, since when is not known" if report.new_seen else f"none of them was answered by {new}"
     if report.first_new_s is not None:
         first = f"{new} answered after {report.first_new_s:.2f} s"

@@ -20,7 +20,7 @@ from backends.models import (
     Silence,
     TaskRun,
 )
-from backends.text import first_line
+from backends.text import first_line, side_name
 from console import moment
 from console.ports.table import readings
 from console.printing.output import table
@@ -148,8 +148,8 @@ def _back(deployment: Deployment, view: View) -> str:
     if offer is None or offer.to is None:
         return offer.reason.partition(": ")[0] if offer is not None and offer.reason else NOTHING
     if not offer.ready:
-        return f"{offer.to.upper()} not ready"
-    return f"{offer.to.upper()} ready, {how_ready(deployment, offer)}"
+        return f"{side_name(offer.to)} not ready"
+    return f"{side_name(offer.to)} ready, {how_ready(deployment, offer)}"
 
 
 def _open_action(deployment: Deployment, view: View) -> str:
@@ -310,7 +310,7 @@ def _why_not_back(deployment: Deployment) -> str:
     side = deployment.colors.get(offer.to)
     if side is not None and not side.healthy:
         return ""  # it is said of the side
-    return f"back to {offer.to.upper()}: {offer.reason}"
+    return f"back to {side_name(offer.to)}: {offer.reason}"
 
 
 def log_line(entry: LogEntry, zone: tzinfo) -> str:

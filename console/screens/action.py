@@ -29,7 +29,7 @@ from actions.telling import (
 )
 from backends.errors import BackendError
 from backends.models import PipelineRun, severity_rank
-from backends.text import short_id
+from backends.text import short_id, side_name
 from console.ports.derive import latest_runs
 from console.ports.store import Snapshot, Store
 from console.ports.table import readings
@@ -286,7 +286,7 @@ def elapsed(action: Action, lost_at: datetime | None = None) -> str:
 
 def switch_words(report: SwitchReport, from_: str, to: str) -> Content:
     """What fresh requests saw while traffic moved."""
-    new, old = to.upper() or "new", from_.upper() or "old"
+    new, old = side_name(to) or "new", side_name(from_) or "old"
     first = f"{new} seen, since when is not known" if report.new_seen else f"{new} not seen"
     if report.first_new_s is not None:
         first = f"first {new} +{report.first_new_s:.1f} s"

@@ -12,6 +12,7 @@ from actions.kinds import Kind, OrderPort, Place, kind_of, of_port
 from actions.models import ORDER_CLASS, Action, GuardClass, OrderWord, Request
 from backends.command_line import command
 from backends.models import Alert, ControllerView, Deployment, Item, PipelineRun, Silence
+from backends.text import side_name
 from console import moment
 from console.ports.alerts import why_not_silenced
 from panels.kinds.deployments import no_way_back
@@ -315,7 +316,7 @@ def _action_choices(action: Action, session: Session) -> list[Choice]:
         Choice(
             id="action.rollback",
             key="b",
-            label=f"roll back to {action.from_.upper()}" if action.from_ else "roll back",
+            label=f"roll back to {side_name(action.from_)}" if action.from_ else "roll back",
             reason=_forbidden(kind_of("rollback"), session) or back,
             request=Request(kind="rollback", service=action.service),
         )

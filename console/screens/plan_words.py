@@ -9,7 +9,7 @@ from actions.kinds import kind_of
 from actions.models import ActionError, ActionKind, Finding, OrderWord, Plan, Refused, Request
 from backends.command_line import command
 from backends.errors import BackendError
-from backends.text import counted
+from backends.text import counted, side_name
 from console.screens.parts import MUTED, STRONG, Row, mark, row, style_of
 from panels.words import Symbols
 
@@ -31,8 +31,10 @@ def subject(
     if not record.moves or not to:
         return what
     if from_ == to:
-        return Content.assemble(what, "  ", f"{to.upper()} has it already")
-    return Content.assemble(what, "  ", f"{from_.upper()} {of.arrow} {to.upper()}" if from_ else f"to {to.upper()}")
+        return Content.assemble(what, "  ", f"{side_name(to)} has it already")
+    return Content.assemble(
+        what, "  ", f"{side_name(from_)} {of.arrow} {side_name(to)}" if from_ else f"to {side_name(to)}"
+    )
 
 
 def plan_subject(plan: Plan, of: Symbols) -> Content:

@@ -16,6 +16,7 @@ from actions.kinds import kind_of
 from actions.models import Action, GateView, OrderWord, Step
 from actions.telling import STOPPED_WORDS, step_status
 from backends.models import Deployment
+from backends.text import side_name
 from console.ports.store import Snapshot, Store
 from console.screens.choices import is_orphaned
 from console.screens.deployment_lines import back_row
@@ -109,10 +110,10 @@ def gate_rows(action: Action, of: Symbols) -> list[Row]:
         state = _WORD_STATE.get(gate.word, "unknown")
         name = Content.assemble(mark(state, of), " ", gate.name)
         verdict = gate.word + (", dry run" if gate.dry_run else "")
-        values = [f"{(action.to or 'candidate').upper()} {measured(gate.value, gate.unit)}"]
+        values = [f"{side_name(action.to or 'candidate')} {measured(gate.value, gate.unit)}"]
         if gate.production is not None:
             before = " before" if gate.frozen else ""
-            values.append(f"{(action.from_ or 'production').upper()}{before} {measured(gate.production, gate.unit)}")
+            values.append(f"{side_name(action.from_ or 'production')}{before} {measured(gate.production, gate.unit)}")
         if gate.limit is not None:
             values.append(f"limit {measured(gate.limit, gate.unit)}")
         values.append(_samples(gate, of))
@@ -163,7 +164,7 @@ def way_back(action: Action, store: Store, of: Symbols, zone: tzinfo) -> list[Ro
                     found = row("back", "traffic has moved since this was read; b looks anew", MUTED)
                 said = "never read" if age is None else f"{'stale' if snapshot.error else 'read'} {ago(age)}"
                 return [Row(found.lead, found.body, Content.styled(said, MUTED))]
-    side = action.from_.upper() or "the other side"
+    side = side_name(action.from_) or "the other side"
     return [row("back", f"whether {side} is healthy is not known here; b looks", style_of("unknown"))]
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, tzinfo
 
 from backends.command_line import command
 from backends.models import ColorState, Deployment, Freeze, Health, RollbackOffer, RunCondition, severity_rank
-from backends.text import first_line, short_id, short_ids
+from backends.text import first_line, short_id, short_ids, side_name
 from backends.times import local_words
 from panels.columns import (
     Cell,
@@ -193,7 +193,7 @@ def way_back(deployment: Deployment, now: datetime, width: int) -> Line:
         return [Cell(no_way_back(deployment), "muted")]
     state = deployment.colors.get(offer.to)
     version = f" {state.version}" if state and state.version else ""
-    side = [Cell(offer.to.upper(), color_tone(offer.to)), Cell(version)]
+    side = [Cell(side_name(offer.to), color_tone(offer.to)), Cell(version)]
     verdict = [Cell(f"ready, {how_ready(deployment, offer)}")]
     if not offer.ready:
         verdict = [Cell("not ready" + (f", {offer.reason}" if offer.reason else ""), "warning")]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from msgspec.structs import replace
 
 from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, TimelineEvent
+from backends.text import side_name
 from panels.columns import Cell, Column, Kind, Moment, Tone, tone_of
 from panels.kinds.alerts import fold
 from panels.kinds.pipelines import in_words, reason, run_name, state_words
@@ -115,7 +116,7 @@ def _of(item: Item, told: Set[str], zone: tzinfo) -> Iterable[Event]:
             )
         case Deployment() if item.last_switch is not None and item.last_switch.action not in told:
             switch = item.last_switch
-            way = f"{switch.from_.upper()} → {switch.to.upper()}"
+            way = f"{side_name(switch.from_)} → {side_name(switch.to)}"
             words = f"{item.service} {way}" + (f" by {switch.by}" if switch.by else "")
             yield Event(f"{item.ref}#switch", switch.at, "ok", words, item, "switch")
         case _:

@@ -30,6 +30,10 @@ def action(**fields: Any) -> Action:
         ({"kind": "freeze", "for_s": 7200.0, "from_": "open", "to": "frozen"}, "freeze analytics for 2h succeeded"),
         ({"kind": "unfreeze", "from_": "frozen", "to": "open"}, "unfreeze analytics succeeded"),
         ({"kind": "retire"}, "retire analytics GREEN succeeded"),
+        (
+            {"kind": "release", "version": "v2.5.0-rc1", "from_": "4b825dc642cb6eb9", "to": "v2.5.0-rc1"},
+            "release analytics v2.5.0-rc1 4b825dc642cb6eb9 → v2.5.0-rc1 succeeded",
+        ),
         ({"kind": "trigger", "service": "a/etl", "from_": "", "to": "running"}, "trigger a/etl succeeded"),
         (
             {"kind": "ack", "about": "Down web", "from_": "firing", "to": "acknowledged", "for_s": 3600.0},

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backends.text import ELLIPSIS, MAX_CHARS, clean, clean_labels, once, with_fix
+from backends.text import ELLIPSIS, MAX_CHARS, clean, clean_labels, once, side_name, with_fix
 
 BIDI_CONTROLS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 NASTY = st.text(
@@ -111,3 +111,14 @@ def test_a_long_command_stands_on_a_line_of_its_own_so_that_it_can_be_copied() -
 )  # fmt: skip
 def test_what_both_say_is_said_once(head: str, words: str, said: str) -> None:
     assert once(head, words) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("blue", "BLUE"), ("green-2", "GREEN-2"), ("stable", "STABLE"), ("v2.5.0-rc1",) * 2, ("2.5-rc1",) * 2,
+        ("v12",) * 2, ("4b825dc",) * 2, ("", ""),
+    ],
+)  # fmt: skip
+def test_a_side_is_told_in_capitals_and_a_version_as_it_is_written(name: str, shown: str) -> None:
+    assert side_name(name) == shown

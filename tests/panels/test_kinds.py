@@ -386,6 +386,8 @@ def test_what_a_controller_waits_for_is_loud() -> None:
     assert item.health == "warning"
     assert deployments.why_not_well(item).startswith("PAUSED POST_SCALE_UP")
     assert "back to 2.4.0: ready, not instant" in lines[-1]
+    offer = RollbackOffer(to="v2.4.0-rc1", ready=True, reason="not instant")
+    assert "back to v2.4.0-rc1: ready, not instant" in block(replace(item, rollback=offer), 100)[-1]
 
 
 def test_a_controller_at_work_is_no_fault_and_one_at_rest_is_not_told() -> None:
