@@ -110,12 +110,14 @@ class AwsSession:
         import botocore.session
 
         from backends.aws.quiet import never_ask, take_role
+        from backends.aws.service_models import share_models
 
         self._access = access
         self._timeout_s = timeout_s
         self._caller: Caller | None = None
         self._keys_given = bool(keys)
         core = botocore.session.get_session()
+        share_models(core)
         try:
             self._session = boto3.session.Session(
                 profile_name=access.profile or None, region_name=access.region or None, botocore_session=core, **keys

@@ -25,6 +25,7 @@ from botocore.credentials import (
 )
 from botocore.session import get_session
 
+from backends.aws.service_models import share_models
 from backends.errors import BackendError
 from backends.text import clean
 
@@ -67,6 +68,7 @@ def take_role(core: Any, role_arn: str, external_id: str, made: Callable[..., An
     )  # fmt: skip
     taken = DeferredRefreshableCredentials(method=AssumeRoleProvider.METHOD, refresh_using=fetcher.fetch_credentials)
     session = get_session()
+    share_models(session)
     session.get_component("credential_provider").providers.insert(0, _Taken(taken))
     return session
 
