@@ -61,8 +61,12 @@ def _harlequin(env: dict[str, str], directory: Path) -> Measurement:
     command = installed("harlequin", "harlequin")
     if not command:
         raise FileNotFoundError("no such package here")
-    ours = lambda: paint_seconds(["teal", "-C", "sandbox"], b"Pipelines", env)  # noqa: E731
-    return compare("console, first paint : harlequin", ours, lambda: paint_seconds([command], b"Data", env), NO_BUDGET)
+    return compare(
+        "console, first paint : harlequin",
+        lambda: paint_seconds(["teal", "-C", "sandbox"], b"Pipelines", env),
+        lambda: paint_seconds([command], b"Data", env),
+        NO_BUDGET,
+    )
 
 
 def _config(directory: Path, **entries: dict[str, Any]) -> Path:

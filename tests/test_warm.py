@@ -48,7 +48,7 @@ def sleeps() -> None:
 
 
 def job(function: str, *arguments: str, **more: object) -> Job:
-    return Job("tests.test_warm", function, list(arguments), {"SAID": "a"}, **more)  # type: ignore[arg-type]
+    return Job("tests.test_warm", function, list(arguments), {"SAID": "a"}, **more)
 
 
 @pytest.mark.parametrize("session", [True, False])

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -91,7 +92,7 @@ class Artifacts:
         for attempt in range(1, DECODE_ATTEMPTS + 1):
             kept = self._kept.get(name)
             try:
-                found = await self._run(lambda: self._load(name, decode, kept, max_bytes))  # noqa: B023 - it has run before they change
+                found = await self._run(partial(self._load, name, decode, kept, max_bytes))
             except _DamagedError as damage:
                 fresh = time.time() - damage.modified_at < WRITTEN_WITHIN_S
                 if attempt == DECODE_ATTEMPTS or not fresh:

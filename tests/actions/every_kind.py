@@ -110,10 +110,10 @@ class _Targets(FakeTargets):
         return await ControllerTargets(self._controller, {}).controller(service) if service == "ctl" else None
 
     async def pipelines(self, backend: str) -> PipelinesTarget:
-        return PipelinesTarget(_Pipelines(), _told("pipelines", "airflow", backend))  # type: ignore[arg-type]
+        return PipelinesTarget(_Pipelines(), _told("pipelines", "airflow", backend))
 
     async def silencer(self, backend: str) -> SilencerTarget:
-        return SilencerTarget(_Silencer(), _told("alerts", "alertmanager", backend))  # type: ignore[arg-type]
+        return SilencerTarget(_Silencer(), _told("alerts", "alertmanager", backend))
 
 
 def _told(port: str, kind: str, name: str) -> Described:

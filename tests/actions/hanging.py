@@ -106,7 +106,7 @@ class Bench:
         }  # fmt: skip
         self.journal = Journal(journal_location(None, {"TEAL_STATE_DIR": str(directory / "state")}))
         self.gate = Gate(
-            Policy(context="c", zone=UTC), self.journal, FakeTargets(self.switch, self.config),  # type: ignore[arg-type]
+            Policy(context="c", zone=UTC), self.journal, FakeTargets(self.switch, self.config),
             Actor(login="alice", host="here"), self._launch,
         )  # fmt: skip
         self.on_launch: Callable[[], None] = lambda: None

@@ -145,7 +145,7 @@ def test_every_way_out_that_is_named_would_be_taken(kind: str, status: ActionSta
     )  # fmt: skip
     possible, words = possible_orders(action, orphaned=True), ways_out(action)
     for word, named in (("resume", "teal action resume A"), ("rollback", "teal deploy rollback s")):
-        assert named not in words or possible[word] == ""  # type: ignore[index]
+        assert named not in words or possible[word] == ""
     assert words
     if kind == "flip" and status == "conflict":
         assert words == "teal deploy rollback s, or teal action abandon A --reason WHY"

@@ -53,7 +53,7 @@ def edit(house: House, **config: Any) -> None:
 
 
 async def order(house: House, action: Action, word: str) -> Action:
-    request = Request(kind=action.kind, service="analytics", ref=str(action.id), order=word)  # type: ignore[arg-type]
+    request = Request(kind=action.kind, service="analytics", ref=str(action.id), order=word)
     return await house.ended(await house.gate.submit(await house.gate.plan(request), YES))
 
 

@@ -228,7 +228,7 @@ class FakeGitHub(FaultyServer):
         path = path.removeprefix(f"/repos/{REPO}")
         for method, pattern, handler in self._routes():
             if method == request.method and (match := re.fullmatch(pattern, path)):
-                return handler(request, query, headers, *match.groups())  # type: ignore[no-any-return]
+                return handler(request, query, headers, *match.groups())
         return 404, {"message": "Not Found"}
 
     def _routes(self) -> list[tuple[str, str, Any]]:

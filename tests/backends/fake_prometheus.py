@@ -5,6 +5,7 @@ It knows the name of a metric, `timestamp(NAME)`, `count(NAME)`, `NAME or …` (
 
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,7 +76,7 @@ class FakePrometheus:
 
     def _data(self, path: str, given: dict[str, str]) -> Any:
         if path == "query":
-            at = float(given["time"]) if "time" in given else datetime.now().timestamp()  # noqa: DTZ005
+            at = float(given["time"]) if "time" in given else time.time()
             found = [
                 {"metric": dict(labels), "value": [at, value]} for labels, value in self._at(given["query"], at).items()
             ]
@@ -135,5 +136,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, *_: Any) -> None:
         pass

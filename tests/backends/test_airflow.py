@@ -542,7 +542,7 @@ async def test_a_refused_connection(connect: Connect, server: FakeAirflow) -> No
 
 async def test_a_list_without_its_details_is_better_than_none(adapter: AirflowPipelines, server: FakeAirflow) -> None:
     server.add("fails", "r1", "failed", ago(minutes=1), 5.0)
-    server._of_run = _refusing(server._of_run)  # type: ignore[method-assign]
+    server._of_run = _refusing(server._of_run)
     (run,) = await adapter.runs()
     assert (run.state, run.error) == ("failed", None)
 

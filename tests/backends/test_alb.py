@@ -146,7 +146,7 @@ OIDC = {
 def test_the_whole_list_goes_again_with_nothing_but_weights_changed() -> None:
     bare = {**forward(1, 0, sticky=600), "Order": 2, "TargetGroupArn": GROUPS["blue"]}
     sent = rewritten([OIDC, bare], GROUPS, {"blue": 25, "green": 75})
-    assert sent[0]["AuthenticateOidcConfig"] == {**OIDC["AuthenticateOidcConfig"], "UseExistingClientSecret": True}  # type: ignore[dict-item]
+    assert sent[0]["AuthenticateOidcConfig"] == {**OIDC["AuthenticateOidcConfig"], "UseExistingClientSecret": True}
     assert sent[1] == {**forward(25, 75, sticky=600), "Order": 2}
     assert "UseExistingClientSecret" not in OIDC["AuthenticateOidcConfig"]
     answered = [OIDC, {**forward(25, 75, sticky=600), "Order": 2}]
@@ -155,7 +155,7 @@ def test_the_whole_list_goes_again_with_nothing_but_weights_changed() -> None:
 
 
 def test_a_secret_is_never_sent_again() -> None:
-    echoed = {**OIDC, "AuthenticateOidcConfig": {**OIDC["AuthenticateOidcConfig"], "ClientSecret": "s"}}  # type: ignore[dict-item]
+    echoed = {**OIDC, "AuthenticateOidcConfig": {**OIDC["AuthenticateOidcConfig"], "ClientSecret": "s"}}
     (action, _) = rewritten([echoed, forward(1, 0)], GROUPS, {"blue": 100, "green": 0})
     assert "ClientSecret" not in action["AuthenticateOidcConfig"]
 
@@ -206,7 +206,7 @@ def test_the_actions_tell_which_of_two_marks_holds() -> None:
     third = Mark(number=3, digest=new, stamp="B:shift")
     found = read_marks(tags(third, second, by_hand))
     assert found.of(by_hand) is not None
-    assert found.of(by_hand).stamp == "A:shift-back"  # type: ignore[union-attr]
+    assert found.of(by_hand).stamp == "A:shift-back"
     assert found.of(new) == third
 
 

@@ -4,7 +4,7 @@ import io
 import time
 import zipfile
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -116,7 +116,7 @@ def send(aws: FakeAws, queue: str, count: int) -> None:
 
 class TestSqs(AwsContract):
     kind = "sqs"
-    config = {"queue": "orders"}  # noqa: RUF012
+    config: ClassVar = {"queue": "orders"}
 
     @pytest.fixture
     def thing(self, queue: str) -> str:
@@ -179,7 +179,7 @@ def stream(aws: FakeAws) -> str:
 
 class TestKinesis(AwsContract):
     kind = "kinesis"
-    config = {"stream": "events"}  # noqa: RUF012
+    config: ClassVar = {"stream": "events"}
 
     @pytest.fixture
     def thing(self, stream: str) -> str:
@@ -276,7 +276,7 @@ def calls(aws: FakeAws, **counts: float) -> None:
 
 class TestLambda(AwsContract):
     kind = "lambda"
-    config = {"function": "enrich"}  # noqa: RUF012
+    config: ClassVar = {"function": "enrich"}
 
     @pytest.fixture
     def thing(self, function: str) -> str:

@@ -64,7 +64,7 @@ async def everything(http: Http, url: str, way: str, tmp_path: Path) -> object:
     try:
         return await metrics.range("up", start=now - timedelta(minutes=5), end=now, step=60)
     finally:
-        await metrics.aclose()  # type: ignore[attr-defined]
+        await metrics.aclose()
 
 
 WAYS = ["whole", "lines", "range"]
@@ -239,7 +239,7 @@ async def test_of_ten_endless_answers_a_few_are_large_at_a_time(monkeypatch: pyt
     large: set[Endless] = set()
     most: list[int] = []
     ends = await asyncio.gather(
-        *(bodies.read_bounded(Endless(large, most), "http://x/") for _ in range(10)),  # type: ignore[arg-type]
+        *(bodies.read_bounded(Endless(large, most), "http://x/") for _ in range(10)),
         return_exceptions=True,
     )
     assert ["an answer of more than 32 MB" in str(end) for end in ends] == [True] * 10
@@ -251,14 +251,14 @@ async def test_large_answers_that_hang_keep_no_other_one(monkeypatch: pytest.Mon
     large: set[Endless] = set()
     most: list[int] = []
     hanging = [
-        asyncio.create_task(bodies.read_bounded(Endless(large, most, hangs=True), "http://x/"))  # type: ignore[arg-type]
+        asyncio.create_task(bodies.read_bounded(Endless(large, most, hangs=True), "http://x/"))
         for _ in range(bodies.LARGE_AT_ONCE)
     ]
     while len(large) < bodies.LARGE_AT_ONCE:
         await asyncio.sleep(0)
     with pytest.raises(BackendError, match="more than 32 MB"):
         async with asyncio.timeout(60):
-            await bodies.read_bounded(Endless(large, most), "http://x/")  # type: ignore[arg-type]
+            await bodies.read_bounded(Endless(large, most), "http://x/")
     for task in hanging:
         task.cancel()
     await asyncio.gather(*hanging, return_exceptions=True)

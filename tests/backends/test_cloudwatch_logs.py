@@ -152,7 +152,7 @@ async def test_late_equal_and_unordered_events_come_once_each_and_late_ones_are_
     assert [entry.late for entry in found] == after
     assert 100 < sum(after) < 2_000
     assert not waiting
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 async def test_an_event_of_the_future_hides_nothing(adapter: Logs, logs: FakeLogs) -> None:
@@ -165,7 +165,7 @@ async def test_an_event_of_the_future_hides_nothing(adapter: Logs, logs: FakeLog
     logs.put(GROUP, now, "of now")
     (entry,) = await waiting
     assert (entry.message, entry.late) == ("of now", True)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 async def test_a_group_that_goes_while_it_is_followed_is_said_once(connect: Connect, logs: FakeLogs) -> None:
@@ -260,7 +260,7 @@ async def test_a_sample_and_the_end_of_a_session_are_said(live: Logs, logs: Fake
     assert is_gap(ended)
     assert "shows a sample" in sampled.message
     assert "its time was over" in ended.message
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 async def test_what_a_live_tail_costs_is_said(live: Logs, adapter: Logs) -> None:

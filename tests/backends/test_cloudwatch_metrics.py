@@ -228,7 +228,7 @@ async def test_the_presets_of_a_load_balancer_ask_what_it_counts(
         ("TargetConnectionErrorCount", 2, "green"), ("RequestCount", 100), ("HTTPCode_ELB_5XX_Count", 2),
         ("RequestCount", 60, "blue"),
     ):  # fmt: skip
-        put(name, value, *color)  # type: ignore[arg-type]
+        put(name, value, *color)
     (gate,) = gates_of((), [preset], stage_time_s=600, metrics="cw")
     assert float(gate.window) >= 120
     sides = [Subject(service="model", color=color, **dimensions(BEHIND, color)) for color in ("green", "blue")]

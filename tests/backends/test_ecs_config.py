@@ -69,7 +69,7 @@ def test_entries_that_move_the_same_service_are_told_from_others(http: Http, tmp
     one = convert(NATIVE, NativeConfig).writes(tmp_path)
     assert one == convert(CODEDEPLOY, CodeDeployConfig).writes(tmp_path)
     pair = convert(ECS, EcsConfig).writes(tmp_path)
-    assert {"ECS service model-blue of models in eu-central-1", *ECS["rules"]} < pair  # type: ignore[misc]
+    assert {"ECS service model-blue of models in eu-central-1", *ECS["rules"]} < pair
     assert not one & pair
 
 

@@ -73,7 +73,7 @@ async def followed(adapter: FileLogs, tmp_path: Path) -> AsyncIterator[Followed]
     followed = Followed(adapter, LogQuery())
     assert await followed.expect(1) == ["old"]  # what was there comes once the follower knows where it ends
     yield followed
-    await followed.stream.aclose()  # type: ignore[attr-defined]
+    await followed.stream.aclose()
 
 
 async def test_files_merge_in_time_order_and_tracebacks_stay_together(adapter: FileLogs, tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ async def test_follow_does_not_read_a_rotated_file_again(tmp_path: Path) -> None
     path.rename(tmp_path / "app.log.1")
     append(path, "new\n")
     assert messages(await take(stream, 1)) == ["new"]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     await adapter.aclose()
 
 
@@ -338,7 +338,7 @@ async def test_a_compressed_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "a.log.1.gz").write_bytes(gzip.compress(b"archived\n"))
     append(tmp_path / "app.log", "new\n")
     assert messages(await take(stream, 1)) == ["new"]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     await adapter.aclose()
 
 
@@ -356,7 +356,7 @@ async def test_a_line_that_is_being_written_comes_once_and_whole(adapter: FileLo
     assert messages(await take(stream, 1)) == ["whole"]
     append(tmp_path / "app.log", "un\n")
     assert messages(await take(stream, 1)) == ["begun"]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 async def test_a_writer_that_is_too_fast_costs_lines_that_are_counted(

@@ -70,7 +70,7 @@ async def test_what_is_followed_is_read_once(tmp_path: Path) -> None:
     with (tmp_path / "app.log").open("a") as file:
         file.write(LINE.format(1, "two") + LINE.format(2, "three"))
     got += [await asyncio.wait_for(anext(stream), 10) for _ in range(2)]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     await logs.aclose()
     assert said(got) == [("app", "one"), ("app", "two"), ("app", "three")]
 

@@ -323,13 +323,11 @@ class TestLimits:
         await adapter.runs()
         words = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}
         server.answer, real = None, server._answer
-        server._answer = lambda request, path, query, headers: (  # type: ignore[method-assign]
-            headers.update({"retry-after": "90"}) or (403, words)
-        )
+        server._answer = lambda request, path, query, headers: headers.update({"retry-after": "90"}) or (403, words)
         with pytest.raises(BackendError, match="secondary rate limit") as caught:
             await adapter.runs()
         assert (caught.value.kind, round(caught.value.retry_after_s or 0)) == ("rate_limited", 90)
-        server._answer = real  # type: ignore[method-assign]
+        server._answer = real
         asked = len(server.requests)
         assert await refused(adapter.runs()) == "rate_limited"
         assert await refused(adapter.trigger("succeeds.yml", "mine", {})) == "rate_limited"
@@ -337,14 +335,14 @@ class TestLimits:
 
     async def test_the_hour_is_used_up(self, adapter: GitHubActionsPipelines, server: FakeGitHub) -> None:
         server.remaining = 0
-        server._answer = lambda *_: (403, {"message": "API rate limit exceeded for user ID 1."})  # type: ignore[method-assign]
+        server._answer = lambda *_: (403, {"message": "API rate limit exceeded for user ID 1."})
         with pytest.raises(BackendError, match="API rate limit exceeded") as caught:
             await adapter.runs()
         assert caught.value.kind == "rate_limited"
         assert (caught.value.retry_after_s or 0) > 3600
 
     async def test_a_403_that_is_none_of_a_limit(self, adapter: GitHubActionsPipelines, server: FakeGitHub) -> None:
-        server._answer = lambda *_: (403, {"message": "Resource not accessible by personal access token"})  # type: ignore[method-assign]
+        server._answer = lambda *_: (403, {"message": "Resource not accessible by personal access token"})
         with pytest.raises(BackendError, match="not accessible") as caught:
             await adapter.runs()
         assert (caught.value.kind, "token" in caught.value.fix) == ("auth", True)

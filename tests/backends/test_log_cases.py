@@ -133,7 +133,7 @@ async def test_a_stack_trace_stays_with_its_error(adapter: FileLogs, tmp_path: P
     await asyncio.sleep(0.5)
     append(tmp_path / "a.log", text)
     assert messages(await waiting) == expected
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 @pytest.mark.parametrize("compress", [None, bz2.compress])
@@ -182,7 +182,7 @@ async def test_levels_without_words_are_found_in_blocks(adapter: FileLogs, tmp_p
         shutil.copy(path, tmp_path / path.name)
     everything = await adapter.query(LogQuery(limit=5000))
     for level in ("warning", "error", "critical"):
-        severe = await adapter.query(LogQuery(limit=5000, level=level))  # type: ignore[arg-type]
+        severe = await adapter.query(LogQuery(limit=5000, level=level))
         ranks = {"warning": 1, "error": 2, "critical": 3}
         expected = [entry for entry in everything if ranks.get(entry.level, 0) >= ranks[level]]
         missing = [entry for entry in expected if entry not in severe]
@@ -217,7 +217,7 @@ async def test_halves_of_a_line_are_joined_across_blocks_and_while_following(
     append(path, rows[0][:60])
     append(path, rows[0][60:])
     assert messages(await take(stream, 1)) == expected[:1]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 async def test_syslog_has_the_year_of_its_file(adapter: FileLogs, tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ async def test_a_file_beyond_those_that_are_open_is_followed_once_it_grows(
     await take(stream, 1)
     append(tmp_path / "0.log", "new\n")
     assert messages(await take(stream, 1)) == ["new"]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 @pytest.mark.parametrize("hole", [2_000, 70_000, 3_000_000])
@@ -290,7 +290,7 @@ async def test_copytruncate_shows_nothing_twice_and_loses_nothing(adapter: FileL
     assert sorted(messages(await take(stream, 2))) == ["new 2", "new 3"]
     append(path, f"{NOW} INFO new 4\n")
     assert messages(await take(stream, 1)) == ["new 4"]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 async def test_services_that_begin_with_the_same_words_are_no_copies(adapter: FileLogs, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ async def test_services_that_begin_with_the_same_words_are_no_copies(adapter: Fi
     assert len(await take(stream, 1)) == 1
     append(tmp_path / "two.log", "server started\nready\n")
     assert messages(await take(stream, 2)) == ["server started", "ready"]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 async def test_a_copy_in_the_making_is_waited_for(adapter: FileLogs, tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ async def test_a_copy_in_the_making_is_waited_for(adapter: FileLogs, tmp_path: P
     os.truncate(path, 0)
     append(path, f"{NOW} INFO new 2\n")
     assert messages(await take(stream, 1)) == ["new 2"]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 async def test_a_file_that_was_truncated_and_outgrew_its_old_end(adapter: FileLogs, tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ async def test_a_file_that_was_truncated_and_outgrew_its_old_end(adapter: FileLo
     assert len(await take(stream, 1)) == 1
     path.write_text("".join(f"{NOW} INFO a new generation {n}\n" for n in range(3)))
     assert messages(await take(stream, 3)) == [f"a new generation {n}" for n in range(3)]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 async def test_compressed_files_are_read_or_named(adapter: FileLogs, tmp_path: Path) -> None:
@@ -383,7 +383,7 @@ async def test_what_is_named_and_is_no_file_is_said(tmp_path: Path, kind: str) -
     ]  # fmt: skip
     stream = beside.follow(LogQuery())
     assert [(await anext(stream)).message.endswith(each) for each in (why, "x")] == [True, True]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     for adapter in (alone, beside):
         await adapter.aclose()
 
@@ -411,7 +411,7 @@ async def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
     await asyncio.sleep(0.5)
     append(tmp_path / "a" / "app.log", f"{NOW} ERROR later\n")
     (later,) = await waiting
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     await adapter.aclose()
     assert (found.pop("a/app"), later.source) == ("of a", "a/app")
     assert found == {
@@ -488,4 +488,4 @@ async def test_an_empty_line_stays_within_a_message(adapter: FileLogs, tmp_path:
         assert messages(await waiting) == expected
     assert messages(await adapter.query(LogQuery())) == expected
     assert messages(await adapter.query(LogQuery(level="error"))) == [*expected[:5], "last"]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()

@@ -121,7 +121,7 @@ async def test_what_is_in_the_query_and_in_the_tail_comes_once(adapter: LokiLogs
     loki.put(now + 5, "later")
     assert [entry.message for entry in await waiting] == ["late in that nanosecond", "later"]
     assert loki.asked == [{"query": '{app="analytics"}', "start": str(now), "limit": "5000"}]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 async def test_what_loki_drops_is_a_gap(adapter: LokiLogs, loki: TailingLoki) -> None:
@@ -132,7 +132,7 @@ async def test_what_loki_drops_is_a_gap(adapter: LokiLogs, loki: TailingLoki) ->
     (found,) = await waiting
     assert is_gap(found)
     assert "3 lines missing here: Loki's tail dropped them" in found.message
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 async def test_what_the_tail_loses_without_a_word_is_read_behind_it(
@@ -161,7 +161,7 @@ async def test_what_the_tail_loses_without_a_word_is_read_behind_it(
     assert not more.done()
     loki.put(now + 30, "last")
     assert [each.message for each in await more] == ["last"]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 async def test_who_asks_is_said_and_a_refusal_is_an_error(loki: TailingLoki, tmp_path: Path, http: Http) -> None:

@@ -131,7 +131,7 @@ def test_the_annotations_of_a_service(more: dict[str, str], journal: str, ended:
     annotations = {OP: "A:shift", FENCE: "7", **more}
     metadata = Metadata(name="s", uid="u", resource_version="1", annotations=annotations)
     service = Service(metadata=metadata, spec=ServiceSpec(selector={"color": "green"}))
-    control = Control(None, ServiceSelector(None, "s", "color", COLORS))  # type: ignore[arg-type]
+    control = Control(None, ServiceSelector(None, "s", "color", COLORS))
     found = control.state(service)
     assert (found.stamp, found.fence, found.journal, found.ended) == ("A:shift", 7, journal, ended)
     patch = control.patch(service, {"blue": 100, "green": 0}, stamp="C:shift", fence=1, journal="j2")
@@ -191,7 +191,7 @@ def test_a_fence_that_is_no_number_is_told(fence: str, odd: bool) -> None:
     service = Service(
         metadata=Metadata(name="s", annotations={FENCE: fence, OP: "A:shift"}), spec=ServiceSpec(selector={"c": "blue"})
     )
-    found = Control(None, ServiceSelector(None, "s", "c", COLORS)).state(service)  # type: ignore[arg-type]
+    found = Control(None, ServiceSelector(None, "s", "c", COLORS)).state(service)
     assert (bool(found.odd_mark), found.fence) == (odd, 0 if odd else 7)
 
 

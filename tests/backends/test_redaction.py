@@ -185,7 +185,7 @@ async def github(context: AdapterContext, url: str) -> None:
 
 
 async def prometheus(context: AdapterContext, url: str) -> None:
-    await build("metrics", "prometheus", {"url": url, "auth": BASIC}, context).instant("up")  # type: ignore[attr-defined]
+    await build("metrics", "prometheus", {"url": url, "auth": BASIC}, context).instant("up")
 
 
 async def prometheus_range(context: AdapterContext, url: str) -> None:

@@ -40,7 +40,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def lost(**more: float) -> BackendError:
-    return BackendError("unreachable", "lost", passing=True, **more)  # type: ignore[arg-type]
+    return BackendError("unreachable", "lost", passing=True, **more)
 
 
 async def test_what_may_pass_is_asked_again_after_waits_that_double(waits: list[float]) -> None:

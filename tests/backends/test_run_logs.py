@@ -223,4 +223,4 @@ async def test_a_log_that_can_not_be_read_any_more_is_said_once_while_following(
     kept.append(entry(T0 + timedelta(seconds=9), "later"))
     said, line = await waiting
     assert (is_gap(said), line.message) == (True, "later")
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()

@@ -86,7 +86,7 @@ def _seconds(text: str) -> float:
 
 
 def test_labels_are_clean_and_bounded_on_both_sides() -> None:
-    labels = clean_labels({"na\x1b[31mme": "va\nlue", "k" * 1000: "v" * 10_000, 5: 6})  # type: ignore[dict-item]
+    labels = clean_labels({"na\x1b[31mme": "va\nlue", "k" * 1000: "v" * 10_000, 5: 6})
     assert labels["name"] == "va lue"
     assert labels["5"] == "6"
     assert {len(key) for key in labels} == {4, 128, 1}

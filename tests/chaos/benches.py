@@ -355,7 +355,10 @@ class KubernetesBench:
     async def fail(self, color: str) -> None:
         """All its pods are gone."""
         await asyncio.to_thread(self._space.scale, color, 0)
-        nobody = lambda: answering(self._space.url(f"analytics-{color}")) == ""  # noqa: E731
+
+        def nobody() -> bool:
+            return answering(self._space.url(f"analytics-{color}")) == ""
+
         await asyncio.to_thread(until, nobody, f"{color} gone")
 
     async def version(self, color: str) -> str:

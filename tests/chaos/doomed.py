@@ -81,7 +81,7 @@ async def run(action_id: str, digest: str, instants: Instants, times: LeaseTimes
         instants.reach(f"after journal: {told}")
         return done
 
-    SqlJournal.write = write  # type: ignore[method-assign]
+    SqlJournal.write = write
     call = Account.write
 
     async def called(self: Account, service: str, operation: str, **request: Any) -> dict[str, Any]:
@@ -90,7 +90,7 @@ async def run(action_id: str, digest: str, instants: Instants, times: LeaseTimes
         instants.reach(f"after {operation}")
         return answer
 
-    Account.write = called  # type: ignore[method-assign]
+    Account.write = called
 
     async def build(entry: Described) -> Any:
         return Watched(await build_described(entry), instants)

@@ -181,7 +181,7 @@ async def _raced(ordered: Awaitable[Action], stage: Stage, action: Action) -> Ac
 
 
 async def _order(stage: Stage, action: Action, word: str) -> None:
-    order = Request(kind=action.kind, service=action.service, ref=str(action.id), order=word)  # type: ignore[arg-type]
+    order = Request(kind=action.kind, service=action.service, ref=str(action.id), order=word)
 
     async def given() -> Action:
         return await stage.mine.gate.submit(await stage.mine.gate.plan(order), YES)

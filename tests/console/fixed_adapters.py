@@ -109,7 +109,7 @@ class FixedPipelines(Fixed):
         return RunInputs(params={"rows": 5000 if run_id == "1842" else 500}, code="version 4")
 
     async def task_log(self, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
-        return await FixedLogs.query(self, LogQuery())  # type: ignore[arg-type]
+        return await FixedLogs.query(self, LogQuery())
 
     async def run(self, pipeline: str, run_id: str) -> PipelineRun:
         return next(run for run in await self.runs() if (run.pipeline, run.run_id) == (pipeline, run_id))

@@ -52,7 +52,7 @@ def a_plan(request: Request | None = None, **changes: Any) -> Plan:
         kind=request.kind,
         context="production",
         service=request.service,
-        guard_class={"flip": "3", "rollback": "R"}.get(request.kind, "2"),  # type: ignore[arg-type]
+        guard_class={"flip": "3", "rollback": "R"}.get(request.kind, "2"),
         protected=True,
         from_="blue",
         to="green",
@@ -139,7 +139,7 @@ def some_tasks() -> list[TaskRun]:
     return [
         TaskRun(
             task=name,
-            state=state,  # type: ignore[arg-type]
+            state=state,
             try_number=0 if start is None else 1,
             started_at=None if start is None else ago(start),
             ended_at=None if start is None or length is None else ago(start - length),
@@ -159,7 +159,7 @@ def some_log(task: str) -> list[LogEntry]:
         ("ValueError: transactions_suite failed: 37 unexpected values in transaction_amount " + "x" * 60, "unknown"),
         ("cleaning up", "info"),
     ]
-    return [LogEntry(at=ago(200 - n), source=task, level=level, message=text) for n, (text, level) in enumerate(lines)]  # type: ignore[arg-type]
+    return [LogEntry(at=ago(200 - n), source=task, level=level, message=text) for n, (text, level) in enumerate(lines)]
 
 
 def a_deployment(**changes: Any) -> Deployment:
@@ -328,7 +328,7 @@ class Holder(Opening):
 
     def __init__(self, screen: Screen[Any]) -> None:
         super().__init__()
-        self.session = getattr(screen, "session", None)  # type: ignore[assignment]
+        self.session = getattr(screen, "session", None)
         self.first = screen
 
     def on_mount(self) -> None:

@@ -104,7 +104,7 @@ class Watched(fakes.FakeSession):
 
 async def rung(session: Watched, *, terminal: bool = True) -> list[str]:
     """What two looks at the journal write to the terminal, the second after the open actions have ended."""
-    app = TealApp(session, now=lambda: fakes.NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: fakes.NOW)
     written: list[str] = []
     async with app.run_test(size=(80, 24)) as pilot:
         if terminal:

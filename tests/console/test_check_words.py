@@ -16,7 +16,7 @@ class Read:
     """A session that has read these items."""
 
     def __init__(self, panel: str, *items: Alert | Deployment | PipelineRun, fetched_at: datetime = NOW) -> None:
-        key = SourceKey(panel, "one")  # type: ignore[arg-type]
+        key = SourceKey(panel, "one")
         self._read = [Snapshot(key=key, type="fixed", items=items, fetched_at=fetched_at)]
 
     def sources(self) -> list[Snapshot]:
@@ -24,12 +24,12 @@ class Read:
 
 
 def words(session: Read) -> str:
-    (result,) = check_results(session)  # type: ignore[arg-type]
+    (result,) = check_results(session)
     return result.message
 
 
 def judged(item: Deployment) -> CheckResult:
-    (result,) = check_results(Read("deployments", item, fetched_at=datetime.now(UTC)))  # type: ignore[arg-type]
+    (result,) = check_results(Read("deployments", item, fetched_at=datetime.now(UTC)))
     return result
 
 

@@ -176,4 +176,4 @@ def is_there(pid: int) -> bool:
 
 def flip(host: str, pid: int, status: str = "running") -> Action:
     told: dict[str, object] = {"id": "A", "kind": "flip", "service": "analytics", "status": status, "phase": "bake"}
-    return Action(**told, from_="blue", to="green", owner=Owner(user="u", host=host, pid=pid))  # type: ignore[arg-type]
+    return Action(**told, from_="blue", to="green", owner=Owner(user="u", host=host, pid=pid))

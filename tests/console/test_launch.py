@@ -89,7 +89,7 @@ async def test_a_defect_is_one_line_and_a_file_without_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path))
-    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(incident(), now=lambda: NOW)
 
     def broken() -> None:
         token = "s3cr3t-in-a-local"

@@ -35,9 +35,9 @@ class Bench:
         for arn, actions in self._listeners.items():
             self.elb.modify_listener(ListenerArn=arn, DefaultActions=actions)
         for group in self.balancer.groups.values():
-            until(lambda group=group: self.lab.states(group) == ["healthy"], "healthy")  # type: ignore[misc]
+            until(lambda group=group: self.lab.states(group) == ["healthy"], "healthy")
         for url in self.urls:
-            until(lambda url=url: answering(f"{url}/health") == "blue", "requests go to blue")  # type: ignore[misc]
+            until(lambda url=url: answering(f"{url}/health") == "blue", "requests go to blue")
 
     def listener(self, arn: str) -> dict[str, Any]:
         """As AWS describes it."""

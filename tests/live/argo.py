@@ -74,7 +74,7 @@ class ArgoLab:
         self.api.call("POST", self.path("rollouts"), body)
         until(lambda: self.get(name).get("status", {}).get("phase") == "Healthy", f"{name} is healthy")
         for url in (entry["probe"]["url"], *([entry["preview"]] if "preview" in entry else [])):
-            until(lambda url=url: answering(url), f"{url} answers")  # type: ignore[misc]
+            until(lambda url=url: answering(url), f"{url} answers")
         return entry
 
     def get(self, name: str) -> Any:

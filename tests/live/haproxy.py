@@ -110,7 +110,10 @@ class Haproxy:
         """Run it, nothing where it runs. A master with a worker, as a service manager starts it."""
         if self._process is None:
             command = [program("haproxy"), "-W", "-f", str(self._config), "-p", str(self._pid)]
-            ready = lambda: self.admin.exists() and accepts(self.port)  # noqa: E731
+
+            def ready() -> bool:
+                return self.admin.exists() and accepts(self.port)
+
             log = self.directory / "haproxy.log"
             self._process = self._running.enter_context(started(command, log, ready))
 

@@ -203,7 +203,7 @@ class Namespace:
     def settle(self) -> None:
         """Until both Deployments are as they say, and all traffic goes where the selector says."""
         for color in COLORS:
-            until(lambda color=color: self._is_rolled_out(color), f"{color} rolled out", within=WITHIN_S)  # type: ignore[misc]
+            until(lambda color=color: self._is_rolled_out(color), f"{color} rolled out", within=WITHIN_S)
         until(self._is_through, "traffic follows the selector", within=WITHIN_S)
 
     def observed(self, color: str) -> None:

@@ -115,7 +115,7 @@ class Measured:
         await asyncio.gather(*others, return_exceptions=True)
 
 
-def _handler(color: Color):  # type: ignore[no-untyped-def]
+def _handler(color: Color):
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while head := await reader.readuntil(b"\r\n\r\n"):

@@ -91,7 +91,10 @@ class Nginx:
         if self.process is None:
             log = self.directory / "error.log"
             command = [program("nginx"), "-c", str(self._config), "-e", str(log), "-g", "daemon off;"]
-            ready = lambda: accepts(self.port) and self.pid_file.exists()  # noqa: E731
+
+            def ready() -> bool:
+                return accepts(self.port) and self.pid_file.exists()
+
             self.process = self._running.enter_context(
                 started(command, self.directory / "output.log", ready, end_by=signal.SIGTERM)
             )
@@ -106,8 +109,10 @@ class Nginx:
         """Until no worker of before takes connections: for 100 ms old and new ones answer side by side."""
         before = accepting_workers(self.pid_file)
         yield
-        renewed = lambda: (now := accepting_workers(self.pid_file)) and not now & before  # noqa: E731
-        until(renewed, "the old workers take no connections")
+        until(
+            lambda: (now := accepting_workers(self.pid_file)) and not now & before,
+            "the old workers take no connections",
+        )
 
     def is_of_one_mind(self) -> bool:
         """Whether the workers of one config alone take connections: on a late machine those of before do so long."""

@@ -38,7 +38,7 @@ class Web:
     async def order(self, word: str, *, how: str = "", stamp: str = "A:x", **more: str) -> Any:
         before = await self.controller.observe()
         operation = before.newest.id if before.newest else ""
-        order = Order(order=word, operation=operation, how=how, **more)  # type: ignore[arg-type]
+        order = Order(order=word, operation=operation, how=how, **more)
         return await self.controller.order(before, order, stamp=stamp)
 
     async def until(self, holds: Callable[[Any], object]) -> Any:

@@ -112,4 +112,4 @@ async def test_follow_an_empty_journal_from_its_first_entry(journal: Path, put: 
     waiting = asyncio.ensure_future(take(stream, 1, PATIENCE_S))
     put((int(T0.timestamp() * 1e6), b"first", {}))
     assert [entry.message for entry in await waiting] == ["first"]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()

@@ -124,9 +124,9 @@ async def test_scores_with_a_trend_of_what_was_scraped(server: PrometheusServer,
     for score in (0.99, 0.7):
         gauges[series(SCORE, dataset="customers")] = score
         gauges[series(SCORE, dataset="nobody")] = "NaN"
-        until(lambda: server.value(f'{SCORE}{{dataset="customers"}}') == str(score), "scraped")  # noqa: B023
+        until(lambda score=score: server.value(f'{SCORE}{{dataset="customers"}}') == str(score), "scraped")
         before = datetime.now(UTC)
-        until(lambda: datetime.now(UTC) - before > timedelta(seconds=1.5), "some steps of the range")  # noqa: B023
+        until(lambda before=before: datetime.now(UTC) - before > timedelta(seconds=1.5), "some steps of the range")
     customers, nobody = await adapter.scores()
     assert (customers.dataset, customers.score, customers.state, customers.reason) == (
         "customers",
@@ -139,7 +139,7 @@ async def test_scores_with_a_trend_of_what_was_scraped(server: PrometheusServer,
     assert [point.at for point in customers.trend] == sorted({point.at for point in customers.trend})
     assert (nobody.state, nobody.reason, nobody.trend) == ("unknown", "score is NaN", ())
     del gauges[series(SCORE, dataset="customers")]
-    until(lambda: server.value(f'{SCORE}{{dataset="customers"}}') is None, "gone")
+    until(lambda score=score: server.value(f'{SCORE}{{dataset="customers"}}') is None, "gone")
     customers, _ = await adapter.scores()
     assert (customers.state, customers.reason, customers.score) == ("unknown", "no data now", 0.7)
 

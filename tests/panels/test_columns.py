@@ -15,7 +15,7 @@ MOMENT = Moment(datetime(2026, 8, 24, tzinfo=UTC))
 
 
 def column(title: str, **fields: object) -> Column[dict[str, str]]:
-    return Column(title=title, cell=lambda item, _: Cell(item.get(title, "")), **fields)  # type: ignore[arg-type]
+    return Column(title=title, cell=lambda item, _: Cell(item.get(title, "")), **fields)
 
 
 COLUMNS = (

@@ -75,7 +75,7 @@ def test_which_terminals_take_them(environ: dict[str, str], takes: bool) -> None
 
 def test_the_console_draws_none_where_its_terminal_takes_none() -> None:
     for links in (True, False):
-        filters = TealApp(FakeSession(), links=links).get_line_filters()  # type: ignore[arg-type]
+        filters = TealApp(FakeSession(), links=links).get_line_filters()
         assert any(isinstance(found, NoLinks) for found in filters) is not links
 
 

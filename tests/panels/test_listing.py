@@ -142,7 +142,7 @@ async def test_an_unchanged_refresh_draws_nothing() -> None:
     async with panel(PIPELINES, items) as (app, pilot):
         drawn: list[int] = []
         original = app.listing.render_line
-        app.listing.render_line = lambda y: drawn.append(y) or original(y)  # type: ignore[method-assign, func-returns-value]
+        app.listing.render_line = lambda y: drawn.append(y) or original(y)
         app.listing.apply([replace(item) for item in items], MOMENT)
         await pilot.pause()
         assert drawn == []

@@ -85,7 +85,7 @@ def _default(style: Style) -> bool:
 
 @pytest.mark.parametrize("name", ["", *THEMES])
 async def test_the_console_wears_what_the_config_names(name: str) -> None:
-    app = TealApp(incident(FakeContext(theme=name)), now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(incident(FakeContext(theme=name)), now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
         assert app.theme == THEMES[name or DEFAULT].name
@@ -105,7 +105,7 @@ async def test_the_console_wears_what_the_config_names(name: str) -> None:
 
 
 async def test_the_palette_changes_it() -> None:
-    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(incident(), now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
         offered = [command.words for command in commands_of(app.screen) if command.words.startswith("theme ")]

@@ -105,4 +105,4 @@ async def told_of(desk: Desk, action: Action, words: str) -> None:
 
 
 def _order(action: Action, word: str, *overrides: str) -> Request:
-    return Request(kind=action.kind, service="svc", ref=action.id or "", order=word, overrides=overrides)  # type: ignore[arg-type]
+    return Request(kind=action.kind, service="svc", ref=action.id or "", order=word, overrides=overrides)

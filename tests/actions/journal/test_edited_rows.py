@@ -56,7 +56,7 @@ async def test_of_an_open_action_it_goes_back_by_the_mark_and_not_on(
         await house.kill_runner()
         execute(house.location, edit)
         for word in ("resume", "takeover", "rollback"):
-            request = Request(kind="flip", service="analytics", ref=str(opened.id), order=word)  # type: ignore[arg-type]
+            request = Request(kind="flip", service="analytics", ref=str(opened.id), order=word)
             with pytest.raises(JournalError) as caught:
                 await house.gate.plan(request)
             assert "was edited" in caught.value.message

@@ -262,7 +262,7 @@ def test_a_step_that_never_ran_has_no_time() -> None:
     begun = [("preflight", "running"), ("preflight", "failed"), ("shift", "skipped")]
     begun += [("bake", "running"), ("bake", "skipped")]
     history = [
-        StoredEvent(id=at, at=time_text(now()), fence=1, event=Event(step=step, kind="verdict", status=status))  # type: ignore[arg-type]
+        StoredEvent(id=at, at=time_text(now()), fence=1, event=Event(step=step, kind="verdict", status=status))
         for at, (step, status) in enumerate(begun)
     ]
     assert [(step.name, step.ended_at is not None) for step in steps_of(history)] == [

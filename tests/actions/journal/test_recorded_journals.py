@@ -74,7 +74,7 @@ async def found(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         await run_action(action_id, journal, build, gate.own)
 
     policy, alice = Policy(context="c", zone=UTC), Actor(login="alice", host="bastion-2")
-    gate = Gate(policy, journal, FakeTargets(switch, CONFIG), alice, launch)  # type: ignore[arg-type]
+    gate = Gate(policy, journal, FakeTargets(switch, CONFIG), alice, launch)
     with _quick(switch):
         yield Found(request.param.stem, journal, switch, gate)
     await journal.aclose()

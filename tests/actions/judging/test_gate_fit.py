@@ -11,7 +11,7 @@ STAGE_S, BAKE_S = 600.0, 300.0
 
 def gate(**fields: object) -> MetricGate:
     told = {"name": "errors", "candidate": 'sum(rate(x{color="{color}"}[1m]))', "max": 1.0, "metrics": "prom", **fields}
-    return MetricGate(**told)  # type: ignore[arg-type]
+    return MetricGate(**told)
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,9 @@ class Saying:
 async def test_a_value_that_can_not_be_is_none(unit: str | None, value: float, age_s: float, problem: str) -> None:
     gate = MetricGate(
         name="g", metrics="prom", candidate="candidate", requests="requests", max=1.0, window=Duration(60),
-        unit=unit,  # type: ignore[arg-type]  # of the words that a config may say
+        unit=unit,  # of the words that a config may say
     )  # fmt: skip
     asked = Queries(candidate="candidate", requests="requests", production="", production_requests="")
-    source: Metrics = Saying(value, age_s)  # type: ignore[assignment]  # only asked for an instant
+    source: Metrics = Saying(value, age_s)  # only asked for an instant
     found = await take(gate, asked, source, "green")
     assert (found.problem, found.candidate) == (problem, None if problem else value)

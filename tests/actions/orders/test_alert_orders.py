@@ -54,7 +54,7 @@ async def ref(am: Alertmanager, peers: list[FakeAlertmanager]) -> str:
 
 def fire(peers: list[FakeAlertmanager], **labels: str) -> None:
     for peer in peers:
-        peer.fire(**labels)  # type: ignore[arg-type]
+        peer.fire(**labels)
 
 
 def ack(ref: str, for_s: float | None = None, *overrides: str) -> Request:
@@ -67,7 +67,7 @@ def silence(*matchers: tuple[str, str], for_s: float | None = None, overrides: t
 
 
 def on(kind: str, ref: str, for_s: float | None = None) -> Request:
-    return Request(kind=kind, service=ref, ref=ref, for_s=for_s)  # type: ignore[arg-type]
+    return Request(kind=kind, service=ref, ref=ref, for_s=for_s)
 
 
 def levels(plan: Plan) -> dict[str, str]:

@@ -213,10 +213,10 @@ async def test_an_orphan_is_taken_over_and_goes_on(tmp_path: Path, service: TwoC
         for word in ("takeover", "resume"):
             opened = await in_phase(house, "bake")
             with pytest.raises(Refused) as caught:
-                await order(house, opened, word)  # type: ignore[arg-type]
+                await order(house, opened, word)
             assert caught.value.exit_code == 3
             await house.kill_runner()
-            await order(house, opened, word)  # type: ignore[arg-type]
+            await order(house, opened, word)
             ended = await house.ended(opened)
             assert (ended.status, ended.error) == ("succeeded", None)
         owners = [record.fence for record in await house.gate.audit_records() if record.kind in ("lock", "takeover")]

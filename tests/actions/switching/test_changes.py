@@ -114,7 +114,7 @@ def test_a_third_side_that_has_the_traffic_is_not_taken_from_it() -> None:
 def test_back_is_never_forward() -> None:
     """Whatever the newest change and the switch: what is called back raises only the share of the side that had it."""
     for kind, from_, to, status, history, *_ in TABLE:
-        change = change_of(*an_action(kind, from_, to, status), history)  # type: ignore[arg-type]
+        change = change_of(*an_action(kind, from_, to, status), history)
         assert isinstance(change, Change)
         bad = to if kind != "rollback" else from_
         for weights in (BLUE, GREEN, SPLIT, {}):

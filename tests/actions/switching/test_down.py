@@ -439,7 +439,7 @@ async def test_a_balancer_that_only_forwards_refuses_because_the_side_is_down(
     monkeypatch.setattr(targets.SwitchTarget, "probe", lambda _: refused())
     target = FakeTarget(switch, CONFIG)
     work: Any = SimpleNamespace(seen=Tally())
-    proof = Proof(work, target, SimpleNamespace(is_ours=lambda _: True))  # type: ignore[arg-type]
+    proof = Proof(work, target, SimpleNamespace(is_ours=lambda _: True))
     assert (await proof.sample(state.weights, "green")).seen == seen
 
 
@@ -455,7 +455,7 @@ async def test_what_has_not_taken_the_weights_over_is_no_proof_and_hides_no_side
     monkeypatch.setattr(switch, "observe", _answering(replace(state, pending=words)))
     monkeypatch.setattr(targets.SwitchTarget, "probe", lambda _: switch.probe())
     work: Any = SimpleNamespace(seen=Tally())
-    proof = Proof(work, FakeTarget(switch, CONFIG), SimpleNamespace(is_ours=lambda _: True))  # type: ignore[arg-type]
+    proof = Proof(work, FakeTarget(switch, CONFIG), SimpleNamespace(is_ours=lambda _: True))
     sample = await proof.sample(state.weights, "blue")
     assert (sample.seen, sample.detail == words) == (seen, healthy)
 

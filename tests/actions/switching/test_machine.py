@@ -62,7 +62,7 @@ class Machine(RuleBasedStateMachine):
         self.switch.faults = {"target dies": self._target_dies, "old side dies": self._old_side_dies}
         self.journal = Journal(journal_location(None, {"TEAL_STATE_DIR": self.directory.name}))
         self.gate = Gate(
-            Policy(context="c", zone=UTC), self.journal, FakeTargets(self.switch, CONFIG),  # type: ignore[arg-type]
+            Policy(context="c", zone=UTC), self.journal, FakeTargets(self.switch, CONFIG),
             Actor(login="alice", host="here"), self.run_one,
         )  # fmt: skip
         self.last: Action | None = None

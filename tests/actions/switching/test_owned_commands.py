@@ -150,7 +150,7 @@ async def left_running(house: House, action: Action, **changed: str) -> Running:
     """The command of a killed runner, as a journal elsewhere would know it; the command itself is ended."""
     (left,) = left_in(await house.journal.history(str(action.id)))
     os.killpg(left.command.pid, signal.SIGKILL)
-    record = replace(left.command, **changed)  # type: ignore[arg-type]
+    record = replace(left.command, **changed)
     await house.journal.aclose()
     data = json.dumps({"command": msgspec.to_builtins(record)}, sort_keys=True)
     with contextlib.closing(sqlite3.connect(str(house.location.path))) as database, database:
@@ -208,7 +208,7 @@ async def test_one_whose_deadline_on_another_host_has_passed_holds_nothing(tmp_p
         await pids(service.directory)
         await kill_runner(house, opened)
         past = datetime(2026, 1, 1, tzinfo=UTC)
-        await left_running(house, opened, host="far", boot_id="another", until=past)  # type: ignore[arg-type]
+        await left_running(house, opened, host="far", boot_id="another", until=past)
         (service.directory / "go").touch()
         assert (await order(house, opened, "resume")).status == "succeeded"
 
@@ -224,7 +224,7 @@ async def test_a_live_version_that_is_not_the_verified_one_is_critical(tmp_path:
         assert seen.unverified == "GREEN runs 2.3.0, and 2.5.0 was verified there"
         assert seen.health == "critical"
         for kind in ("flip", "retire"):
-            plan = await house.gate.plan(Request(kind=kind, service="analytics"))  # type: ignore[arg-type]
+            plan = await house.gate.plan(Request(kind=kind, service="analytics"))
             (told,) = [finding for finding in plan.findings if finding.code == "unverified-version"]
             assert (told.level, "2.3.0" in told.text, "2.5.0" in told.text) == ("warning", True, True)
         assert (await house.order(Request(kind="rollback", service="analytics"))).status == "succeeded"

@@ -200,7 +200,7 @@ async def test_it_is_looked_at_when_planned_and_once_more_before_traffic_moves(t
             target = await real(name)
             return type(target)(target.adapter, target.entry, platform.ask)
 
-        home.targets.switch = switch  # type: ignore[method-assign]
+        home.targets.switch = switch
         home.targets.around = RelatedSources(alerts=("am",))
         platform.found["alerts"] = [alert("critical", service="analytics")]
         plan = await home.gate.plan(FLIP)

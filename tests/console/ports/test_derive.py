@@ -26,7 +26,7 @@ def score(minutes_ago: float, dataset: str = "orders") -> QualityScore:
 
 def run(started_ago: float, ended_ago: float, state: str = "success", pipeline: str = "load") -> PipelineRun:
     return PipelineRun(
-        ref=f"air/{pipeline}/{started_ago}", backend="air", pipeline=pipeline, run_id=str(started_ago), state=state,  # type: ignore[arg-type]
+        ref=f"air/{pipeline}/{started_ago}", backend="air", pipeline=pipeline, run_id=str(started_ago), state=state,
         started_at=NOW - timedelta(minutes=started_ago), ended_at=NOW - timedelta(minutes=ended_ago),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ def alert(name: str = "HighErrorRate", *, state: str = "firing", minutes: float 
     told: dict[str, Any] = {"alertname": name, **labels}
     return Alert(
         ref=f"prom/{name}/{labels}", backend="prom", fingerprint=str(labels), name=name, severity="critical",
-        state=state, since=NOW - timedelta(minutes=minutes), labels=told, summary="5 %",  # type: ignore[arg-type]
+        state=state, since=NOW - timedelta(minutes=minutes), labels=told, summary="5 %",
     )  # fmt: skip
 
 

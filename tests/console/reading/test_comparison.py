@@ -24,7 +24,7 @@ def run(number: int, **fields: Any) -> PipelineRun:
 
 
 def task(name: str, seconds: float | None, state: str = "success") -> TaskRun:
-    return TaskRun(task=name, state=state, duration_s=seconds)  # type: ignore[arg-type]
+    return TaskRun(task=name, state=state, duration_s=seconds)
 
 
 def line(task_name: str, words: str) -> LogEntry:
@@ -60,7 +60,7 @@ def _or_raise(told: Any) -> Any:
 
 
 async def beside(system: System, *tasks: TaskRun, bad: tuple[str, ...] = ()) -> Comparison:
-    return await compared(system, run(9), tasks, bad)  # type: ignore[arg-type]
+    return await compared(system, run(9), tasks, bad)
 
 
 async def test_params_tasks_rows_and_code_that_differ() -> None:
@@ -125,7 +125,7 @@ async def test_one_that_wrote_bad_data_is_no_good_one_and_where_there_is_none_it
 
 
 async def test_a_source_that_does_not_tell_of_earlier_runs_is_said_to_be_one() -> None:
-    found = await compared(object(), run(9), [])  # type: ignore[arg-type]
+    found = await compared(object(), run(9), [])
     assert (found.good, found.why) == (None, "air does not tell of earlier runs")
 
 

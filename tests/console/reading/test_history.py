@@ -146,7 +146,7 @@ def series(*minutes: float) -> Series:
 
 
 async def test_each_time_that_an_alert_fired_and_stopped_is_told_once() -> None:
-    found = await of_metrics(Ranges(series(50, 49.75, 49.5, 20, 19.75)), "prom", SINCE, NOW)  # type: ignore[arg-type]
+    found = await of_metrics(Ranges(series(50, 49.75, 49.5, 20, 19.75)), "prom", SINCE, NOW)
     assert [(event.at, event.text, event.health) for event in found] == [
         (ago(50), "HighErrorRate analytics fired for 45s", "critical"),
         (ago(20), "HighErrorRate analytics fired for 30s", "critical"),
@@ -176,7 +176,7 @@ async def test_an_alert_has_the_same_time_whenever_it_is_asked_for(later_s: floa
             return [Series(labels={"alertname": "Down"}, points=tuple(points))]
 
     until = NOW + timedelta(hours=2 if window_h > 1 else 0, seconds=later_s)
-    (event,) = await of_metrics(Server(), "prom", until - timedelta(hours=window_h), until)  # type: ignore[arg-type]
+    (event,) = await of_metrics(Server(), "prom", until - timedelta(hours=window_h), until)
     assert all(at.timestamp() % step == 0 for start, end, step in asked for at in (start, end))
     assert abs(event.at.timestamp() - fired) < (1 if window_h <= 24 else 120)
     if window_h == 1:
@@ -184,7 +184,7 @@ async def test_an_alert_has_the_same_time_whenever_it_is_asked_for(later_s: floa
 
 
 async def test_what_still_fires_is_left_to_the_alerts() -> None:
-    assert await of_metrics(Ranges(series(1, 0.75, 0.5, 0.25, 0)), "prom", SINCE, NOW) == []  # type: ignore[arg-type]
+    assert await of_metrics(Ranges(series(1, 0.75, 0.5, 0.25, 0)), "prom", SINCE, NOW) == []
 
 
 def test_a_switch_whose_action_tells_of_itself_is_not_told_twice() -> None:

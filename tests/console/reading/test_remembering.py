@@ -80,7 +80,7 @@ class Desk:
 
 
 def check(state: str) -> CheckResult:
-    return CheckResult(ref="router", name="router", state=state, message="502")  # type: ignore[arg-type]
+    return CheckResult(ref="router", name="router", state=state, message="502")
 
 
 ENDED = moment.utc_now() - timedelta(minutes=5)
@@ -88,7 +88,7 @@ ENDED = moment.utc_now() - timedelta(minutes=5)
 
 def run(state: str = "success", **fields: Any) -> PipelineRun:
     return PipelineRun(
-        ref="local/etl/1", backend="local", pipeline="etl", run_id="1", state=state, ended_at=ENDED, **fields,  # type: ignore[arg-type]
+        ref="local/etl/1", backend="local", pipeline="etl", run_id="1", state=state, ended_at=ENDED, **fields,
     )  # fmt: skip
 
 

@@ -124,7 +124,7 @@ async def test_what_a_metric_remembers_and_a_check_noted_is_not_told_again() -> 
             points = tuple(Point(at=start + timedelta(seconds=step * n), value=None) for n in range(20, 24))
             return [Series(labels={"alertname": "Down"}, points=points)]
 
-    (spell,) = await of_metrics(Metric(), "prom", at(-60), at(60))  # type: ignore[arg-type]
+    (spell,) = await of_metrics(Metric(), "prom", at(-60), at(60))
     assert spell.until is not None
     row = Episode(
         source="alerts.am", kind="alert", ref="am/1", state="warning", subject="Down", text="Down firing",
@@ -167,7 +167,7 @@ async def test_an_alert_is_as_bad_by_its_metric_as_it_was_by_itself(severity: st
             points = tuple(Point(at=start + timedelta(seconds=step * n), value=None) for n in range(20, 24))
             return [Series(labels={"alertname": "Down", "severity": severity}, points=points)]
 
-    (spell,) = await of_metrics(Metric(), "prom", at(-60), at(60))  # type: ignore[arg-type]
+    (spell,) = await of_metrics(Metric(), "prom", at(-60), at(60))
     assert spell.health == replace(alert("1"), severity=severity, state="firing").health
 
 

@@ -16,19 +16,19 @@ LINKS = Links(rows=(LinkRow(pipeline="load", datasets=("orders",)),))
 def run(state: str = "failed", pipeline: str = "load", minutes_ago: float = 5, **more: Any) -> PipelineRun:
     ended = None if state in ("running", "queued") else NOW - timedelta(minutes=minutes_ago)
     return PipelineRun(
-        ref=f"air/{pipeline}/1", backend="air", pipeline=pipeline, run_id="1", state=state,  # type: ignore[arg-type]
+        ref=f"air/{pipeline}/1", backend="air", pipeline=pipeline, run_id="1", state=state,
         started_at=NOW - timedelta(minutes=minutes_ago + 5), ended_at=ended, **more,
     )  # fmt: skip
 
 
 def line(text: str, level: str = "error") -> LogEntry:
-    return LogEntry(at=NOW, source="t", level=level, message=text)  # type: ignore[arg-type]
+    return LogEntry(at=NOW, source="t", level=level, message=text)
 
 
 def score(state: str = "critical", minutes_ago: float = 4, **more: Any) -> QualityScore:
     told = {"score": 0.71, "failures": (FailedExpectation("amount 0..100", "37 of 500 rows"),), **more}
     return QualityScore(
-        ref="dq/orders", backend="dq", dataset="orders", warn=0.95, crit=0.8, state=state,  # type: ignore[arg-type]
+        ref="dq/orders", backend="dq", dataset="orders", warn=0.95, crit=0.8, state=state,
         evaluated_at=NOW - timedelta(minutes=minutes_ago), **told,
     )  # fmt: skip
 
@@ -112,7 +112,7 @@ def test_the_words_of_a_failure_say_its_kind(kind: str, text: str) -> None:
         triage(run(), log=[line("begins", "info"), line(text)]),
     ):
         assert found is not None
-        assert (found.kind, found.meaning) == (kind, MEANING[kind])  # type: ignore[index]
+        assert (found.kind, found.meaning) == (kind, MEANING[kind])
         assert text in found.evidence[0]
 
 
@@ -134,14 +134,14 @@ def test_many_that_fail_side_by_side_are_the_platform() -> None:
     assert found.kind == "platform"
     assert found.evidence[0] == "3 pipelines failed within 15 min: a, b, load"
     long_ago = [run(pipeline=name, minutes_ago=60) for name in ("a", "b")]
-    assert triage(run(error="load: exit status 1"), runs=long_ago).kind == "died"  # type: ignore[union-attr]
+    assert triage(run(error="load: exit status 1"), runs=long_ago).kind == "died"
 
 
 def test_a_limit_that_all_run_into_at_once_is_of_what_they_run_on() -> None:
     others = [run(pipeline=name, minutes_ago=6) for name in ("a", "b")]
     killed = run(error="load: OOMKilled")
-    assert triage(killed).kind == "memory"  # type: ignore[union-attr]
-    assert triage(killed, runs=others).kind == "platform"  # type: ignore[union-attr]
+    assert triage(killed).kind == "memory"
+    assert triage(killed, runs=others).kind == "platform"
 
 
 def test_a_critical_check_makes_it_the_platform_but_not_a_changed_schema() -> None:
@@ -149,7 +149,7 @@ def test_a_critical_check_makes_it_the_platform_but_not_a_changed_schema() -> No
     found = triage(run(error="load: exit status 1"), checks=sick)
     assert found is not None
     assert (found.kind, found.evidence[0]) == ("platform", "check warehouse: connection refused")
-    assert triage(run(error="load: no such column: x"), checks=sick).kind == "schema"  # type: ignore[union-attr]
+    assert triage(run(error="load: no such column: x"), checks=sick).kind == "schema"
 
 
 def test_green_over_bad_data() -> None:
@@ -173,7 +173,7 @@ def test_slow_and_what_waits() -> None:
     full = triage(run("running", note="pool default_pool has no open slot of 4"))
     assert full is not None
     assert full.kind == "platform"
-    assert triage(run("queued", note="its DAG is paused")).kind == "platform"  # type: ignore[union-attr]
+    assert triage(run("queued", note="its DAG is paused")).kind == "platform"
     for quiet in (run("running"), run("queued"), run("cancelled"), run("success"), run("skipped"), run("unknown")):
         assert triage(quiet) is None
 
@@ -198,14 +198,14 @@ def test_a15_where_a_retry_can_not_help_it_says_so(kind: Any) -> None:
 def test_a15_a_cause_that_the_log_names_is_not_overruled_and_what_broke_later_is_not_blamed() -> None:
     sick = [CheckResult(ref="green", name="analytics-green", state="critical", message="connection refused")]
     named = run(error='column "amount_eur" is not in raw_transactions')
-    assert triage(named, checks=sick).kind == "schema"  # type: ignore[union-attr]
+    assert triage(named, checks=sick).kind == "schema"
     told = triage(run(error="validate: 37 unexpected values in amount"), checks=sick)
     assert told is not None
     assert (told.kind, told.evidence) == ("died", ("validate: 37 unexpected values in amount",))
     silent = run(error="load: exit status 1")
-    assert triage(silent, checks=sick).kind == "platform"  # type: ignore[union-attr]
-    assert triage(run(), checks=sick).kind == "platform", "nothing is said"  # type: ignore[union-attr]
+    assert triage(silent, checks=sick).kind == "platform"
+    assert triage(run(), checks=sick).kind == "platform", "nothing is said"
     seen_well = {"green": NOW - timedelta(minutes=1)}
-    assert triage(silent, checks=sick, well_at=seen_well).kind == "died"  # type: ignore[union-attr]
+    assert triage(silent, checks=sick, well_at=seen_well).kind == "died"
     before = {"green": NOW - timedelta(minutes=9)}
-    assert triage(silent, checks=sick, well_at=before).kind == "platform"  # type: ignore[union-attr]
+    assert triage(silent, checks=sick, well_at=before).kind == "platform"

@@ -44,7 +44,7 @@ def alert(number: int = 1, since: float | None = -2, **fields: Any) -> Alert:
 
 def run(number: int, ended: float | None, state: str = "failed", **fields: Any) -> PipelineRun:
     return PipelineRun(
-        ref=f"local/etl/{number}", backend="local", pipeline="etl", run_id=str(number), state=state,  # type: ignore[arg-type]
+        ref=f"local/etl/{number}", backend="local", pipeline="etl", run_id=str(number), state=state,
         started_at=at(-50), ended_at=None if ended is None else at(ended), **fields,
     )  # fmt: skip
 
@@ -52,13 +52,13 @@ def run(number: int, ended: float | None, state: str = "failed", **fields: Any) 
 def score(value: float | None, evaluated: float, state: str, trend: Sequence[tuple[float, float]] = ()) -> QualityScore:
     points = tuple(TrendPoint(at=at(minute), score=point) for minute, point in trend)
     return QualityScore(
-        ref="q/orders", backend="q", dataset="orders", score=value, warn=0.95, crit=0.8, state=state,  # type: ignore[arg-type]
+        ref="q/orders", backend="q", dataset="orders", score=value, warn=0.95, crit=0.8, state=state,
         evaluated_at=at(evaluated), passed=0, total=0, failures=(), trend=points,
     )  # fmt: skip
 
 
 def check(state: str) -> CheckResult:
-    return CheckResult(ref="router", name="router", state=state, message="502")  # type: ignore[arg-type]
+    return CheckResult(ref="router", name="router", state=state, message="502")
 
 
 class Look:

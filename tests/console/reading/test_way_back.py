@@ -31,11 +31,11 @@ class Asked(FakeSwitch):
 
 
 def offering(**changes: object) -> Deployment:
-    return deployment(rollback=RollbackOffer(**{"to": "blue", "ready": True, "instant": True, **changes}))  # type: ignore[arg-type]
+    return deployment(rollback=RollbackOffer(**{"to": "blue", "ready": True, "instant": True, **changes}))
 
 
 async def judged(switch: Asked, item: Deployment | None = None, ways: WaysBack | None = None) -> RollbackOffer:
-    found = await (ways or WaysBack()).judged(item or offering(), lambda: switch, wait_s=0.05)  # type: ignore[arg-type,return-value]
+    found = await (ways or WaysBack()).judged(item or offering(), lambda: switch, wait_s=0.05)
     assert found.rollback is not None
     return found.rollback
 
@@ -102,7 +102,7 @@ async def test_it_is_asked_now_and_then_and_anew_for_another_way() -> None:
 async def test_nothing_is_asked_where_there_is_no_way_back() -> None:
     switch = Asked([REFUSED])
     for item in (offering(ready=False), offering(to=None, ready=False), deployment(rollback=None)):
-        assert await WaysBack().judged(item, lambda: switch) == item  # type: ignore[arg-type,return-value]
+        assert await WaysBack().judged(item, lambda: switch) == item
     assert switch.asked == []
 
 

@@ -20,7 +20,7 @@ DOWN = Finding(level="warning", code="live-down", text="BLUE is down", fix="teal
 
 
 def a_screen(session: FakeSession) -> ActionScreen:
-    return ActionScreen(session, "01J9ZK3V7F3")  # type: ignore[arg-type]
+    return ActionScreen(session, "01J9ZK3V7F3")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ async def test_an_action_that_is_not_there_is_said() -> None:
         raise Refused(5, ActionError(kind="not_found", message=f"no action {action_id}", fix="look under @"))
         yield
 
-    session.watch = watch  # type: ignore[method-assign]
+    session.watch = watch
     async with Holder(a_screen(session)).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "no action 01J9ZK3V7F3: look under @" in text_of(pilot.app), "said")
 

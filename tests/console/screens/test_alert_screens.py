@@ -44,7 +44,7 @@ SILENCE = Silence(
 async def console(
     session: fakes.FakeSession, *, size: tuple[int, int] = SIZE
 ) -> AsyncIterator[tuple[TealApp, Pilot[None]]]:
-    app = TealApp(session, now=lambda: fakes.NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: fakes.NOW)
     async with app.run_test(size=size) as pilot:
         await pilot.pause(0.1)
         yield app, pilot
@@ -213,7 +213,7 @@ def test_other_matchers_are_words_of_a_shell() -> None:
 
 @asynccontextmanager
 async def form(session: FakeSession, alert: Alert = ALERT) -> AsyncIterator[tuple[SilenceForm, Pilot[None]]]:
-    screen = SilenceForm(session, alert)  # type: ignore[arg-type]
+    screen = SilenceForm(session, alert)
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "It would hide" in said(screen, "#matched"), "it was looked at")
         yield screen, pilot
@@ -318,7 +318,7 @@ async def test_many_or_those_of_others_need_their_count() -> None:
 async def test_a_lost_source_is_said_and_labels_are_text() -> None:
     session = a_session()
     session.plans = [BackendError("unreachable", "am: connection refused")]
-    screen = SilenceForm(session, replace(ALERT, labels={**LABELS, "x": HOSTILE}))  # type: ignore[arg-type]
+    screen = SilenceForm(session, replace(ALERT, labels={**LABELS, "x": HOSTILE}))
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "connection refused" in said(screen, "#worries"), "it is said")
         assert "It would hide" not in said(screen, "#matched")
@@ -327,7 +327,7 @@ async def test_a_lost_source_is_said_and_labels_are_text() -> None:
 
 async def test_a_long_silence_asks_for_its_reason_in_any_context() -> None:
     session = a_session(needs_reason="over 1d only with a reason")
-    screen = PlanScreen(session, Request(kind="silence", service="am/1", ref="am/1", for_s=2e5))  # type: ignore[arg-type]
+    screen = PlanScreen(session, Request(kind="silence", service="am/1", ref="am/1", for_s=2e5))
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: screen.focused is not None, "the form has focus")
         screen.query_one("#go", Button).press()

@@ -135,7 +135,7 @@ async def test_a_time_moves_runs_logs_and_timeline_and_nothing_else() -> None:
         asked.append(at)
         return past(backend, at)
 
-    session.past = at_time  # type: ignore[attr-defined]
+    session.past = at_time
     async with console(session) as (app, overview, pilot):
         live = session.store.items("pipelines")
         await pilot.press("3", "0", "comma")
@@ -167,7 +167,7 @@ async def test_a_source_that_cannot_say_what_was_is_unknown() -> None:
     session, backend = incident(), Backend()
     backend.lost = True
     session.put("alerts", "am", alert("KafkaLag", "critical", 40))
-    session.past = lambda at: past(backend, at)  # type: ignore[attr-defined]
+    session.past = lambda at: past(backend, at)
     async with console(session) as (app, overview, pilot):
         await pilot.press("3", "l")
         await pilot.pause(0.3)
@@ -178,7 +178,7 @@ async def test_a_source_that_cannot_say_what_was_is_unknown() -> None:
 async def test_escape_leads_back_to_now() -> None:
     session: FakeSession = incident()
     session.put("alerts", "am", alert("KafkaLag", "critical", 40))
-    session.past = lambda at: past(Backend(), at)  # type: ignore[attr-defined]
+    session.past = lambda at: past(Backend(), at)
     async with console(session) as (_, overview, pilot):
         await pilot.press("3", "t")
         await pilot.pause(0.3)
@@ -227,14 +227,14 @@ async def test_logs_that_were_sent_to_a_recent_time_are_followed_again_by_one_mo
 async def test_on_the_detail_of_a_thing_the_keys_go_to_its_time_too(what: str, key: str, panel: str) -> None:
     """They did nothing there, and drill 2 is written with one."""
     session = incident()
-    item = session.store.items(what)[0]  # type: ignore[arg-type]
+    item = session.store.items(what)[0]
     asked = list[datetime]()
 
     def at_time(at: datetime) -> Past:
         asked.append(at)
         return past(Backend(), at)
 
-    session.past = at_time  # type: ignore[attr-defined]
+    session.past = at_time
     async with console(session) as (app, overview, pilot):
         await pilot.press("tab")
         app.open_item(item)
@@ -245,7 +245,7 @@ async def test_on_the_detail_of_a_thing_the_keys_go_to_its_time_too(what: str, k
         await pilot.pause(0.1)
         assert app.screen is overview
         assert overview.board.zoomed == panel
-        assert NOW - time_of(item) < RECENT or asked == [time_of(item)]  # type: ignore[operator]
+        assert NOW - time_of(item) < RECENT or asked == [time_of(item)]
         assert overview.clock.past is None or overview.clock.past.at == time_of(item)
 
 
@@ -255,7 +255,7 @@ async def test_a_detail_without_a_time_says_so_and_stays() -> None:
         app.open_item(session.store.items("deployments")[0])
         await pilot.pause()
         page = app.screen
-        page.deployment = replace(page.deployment, last_switch=None)  # type: ignore[attr-defined]
+        page.deployment = replace(page.deployment, last_switch=None)
         await pilot.press("t")
         assert app.screen is page
         assert "no time to go to" in page.query_one(KeyBar).text

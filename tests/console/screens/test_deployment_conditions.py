@@ -26,7 +26,7 @@ def shown(screen: DeploymentDetail) -> str:
 async def test_the_page_shows_it_what_is_amiss_first_and_reads_it_again_only_while_it_is_seen() -> None:
     session = FakeSession()
     session.conditions_known = (SCALER, BUDGET)
-    screen = DeploymentDetail(session, a_deployment())  # type: ignore[arg-type]
+    screen = DeploymentDetail(session, a_deployment())
     async with Holder(screen).run_test(size=(140, 45)) as pilot:
         await until(pilot, lambda: "2 of 2 wanted" in shown(screen), "they are shown")
         first, second = [line for line in shown(screen).splitlines() if line.strip()]
@@ -46,7 +46,7 @@ async def test_the_page_shows_it_what_is_amiss_first_and_reads_it_again_only_whi
 async def test_what_was_read_stays_marked_where_it_can_not_be_read_again(monkeypatch: Any) -> None:
     session = FakeSession()
     session.conditions_known = (SCALER,)
-    screen = DeploymentDetail(session, a_deployment())  # type: ignore[arg-type]
+    screen = DeploymentDetail(session, a_deployment())
     async with Holder(screen).run_test(size=(140, 45)) as pilot:
         await until(pilot, lambda: "✓ GREEN autoscaler" in shown(screen), "they are shown")
 

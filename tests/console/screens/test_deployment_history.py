@@ -15,9 +15,9 @@ async def test_the_list_follows_an_action_that_nobody_runs_any_more() -> None:
     item = deployment("analytics", "blue", action=running.id, action_about="canary 25 %, judging")
     session.put("deployments", "analytics", item)
     session.open_ones = [running]
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(120, 40)) as pilot:
-        page = DeploymentDetail(session, item)  # type: ignore[arg-type]
+        page = DeploymentDetail(session, item)
         await app.push_screen(page)
         await until(pilot, lambda: page.history == [running], "its actions")
         left = an_action(started_at=running.started_at, orphaned_since=NOW - timedelta(seconds=9))

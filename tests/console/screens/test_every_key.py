@@ -121,7 +121,7 @@ async def acts(app: App[Any], key: str) -> bool:
 @pytest.mark.parametrize("place", PATHS)
 async def test_a_key_acts_or_a_line_says_why_not(place: str, session: FakeSession) -> None:
     silent = []
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await walk(app, pilot, PATHS[place])
         for key in KEYS:

@@ -62,10 +62,10 @@ async def test_it_is_as_tall_as_what_it_holds_and_its_buttons_are_seen(name: str
 async def test_a_plan_that_is_left_says_that_nothing_was_sent() -> None:
     session = FakeSession()
     session.plans = [a_plan()]
-    form = PlanScreen(session, FLIP)  # type: ignore[arg-type]
+    form = PlanScreen(session, FLIP)
     holder = Holder(form)
     said = list[str]()
-    holder.say = said.append  # type: ignore[method-assign]
+    holder.say = said.append
     async with holder.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: isinstance(form.focused, Input), "a field has the focus")
         await pilot.press("escape")

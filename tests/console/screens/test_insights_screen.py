@@ -62,7 +62,7 @@ def session(searcher: Searcher) -> FakeSession:
 
 
 def app_of(session: FakeSession) -> TealApp:
-    return TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    return TealApp(session, now=lambda: NOW)
 
 
 async def seen(pilot: Pilot[None], condition: Callable[[], object]) -> None:

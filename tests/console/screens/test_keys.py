@@ -41,6 +41,11 @@ from tests.console.screens.test_plan_screen import until
 OURS: list[type[DOMNode]] = [TealApp, Overview, Listing, LogView, ListScreen, Detail, ItemDetail, Palette, Prompt]
 
 
+def heard_in(app: TealApp, overview: Overview) -> bool:
+    """Whether the `2` behind an Esc reached the overview."""
+    return app.screen is overview and overview.board.zoomed == "quality"
+
+
 def bindings(owner: type[DOMNode]) -> Iterator[Binding]:
     yield from Binding.make_bindings(owner.BINDINGS)
 
@@ -68,7 +73,7 @@ def test_textuals_own_control_keys_are_gone() -> None:
 
 async def test_the_keymap_of_the_config_moves_a_key() -> None:
     session = incident(FakeContext(keymap={"zoom.2": "7", "help": "H", "list.down": "J"}))
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(0.1)
         overview = app.screen
@@ -88,7 +93,7 @@ async def test_the_keymap_of_the_config_moves_a_key() -> None:
 
 
 async def test_help_is_made_from_the_bindings_of_what_has_focus() -> None:
-    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(incident(), now=lambda: NOW)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(0.1)
         in_a_list = {key.id for key in keys_of(app.screen)}
@@ -105,7 +110,7 @@ async def test_help_is_made_from_the_bindings_of_what_has_focus() -> None:
 
 
 async def test_the_footer_shows_only_what_can_be_done_here() -> None:
-    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(incident(), now=lambda: NOW)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(0.1)
         bar = app.screen.query_one(KeyBar)
@@ -124,7 +129,7 @@ async def test_the_footer_shows_only_what_can_be_done_here() -> None:
 async def test_the_palette_runs_a_command_and_opens_a_thing(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
     monkeypatch.setattr(TealApp, "open_item", lambda self, item: opened.append(item))
-    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(incident(), now=lambda: NOW)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(0.1)
         await pilot.press("colon", *"alerts alone", "enter")
@@ -138,7 +143,7 @@ async def test_the_palette_runs_a_command_and_opens_a_thing(monkeypatch: pytest.
 
 
 async def test_the_palette_offers_nothing_that_cannot_be_done() -> None:
-    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(incident(), now=lambda: NOW)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(0.1)
         words = [command.words for command in commands_of(app.screen)]
@@ -158,7 +163,7 @@ async def test_the_palette_offers_nothing_that_cannot_be_done() -> None:
 )  # fmt: skip
 async def test_the_palette_finds_every_order_by_name(path: tuple[str, ...], typed: str, opens: Any) -> None:
     session = incident(FakeContext(protected=False))
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(0.1)
         await pilot.press(*path)
@@ -170,7 +175,7 @@ async def test_the_palette_finds_every_order_by_name(path: tuple[str, ...], type
         assert {command.choice.id for command in found}
         if opens is None:
             return
-        session.plan = never  # type: ignore[method-assign]
+        session.plan = never
         await pilot.press("colon", *typed)
         await pilot.pause()
         await pilot.press("enter")
@@ -188,7 +193,7 @@ async def never(_: Any) -> Any:
 
 
 async def test_sources_actions_and_details_open_and_close() -> None:
-    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(incident(), now=lambda: NOW)
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause(0.1)
         await pilot.press("s")
@@ -205,13 +210,13 @@ async def test_sources_actions_and_details_open_and_close() -> None:
             await pilot.press(panel, key)
             await pilot.pause()
             assert isinstance(app.screen, ItemDetail)
-            assert words in app.screen.query_one("#lines").text  # type: ignore[attr-defined]
+            assert words in app.screen.query_one("#lines").text
             await pilot.press("q", "0")
 
 
 async def test_a_note_is_one_line_over_what_is_on_the_screen() -> None:
     session = incident()
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause(0.1)
         await pilot.press("number_sign", *"gone", "escape")
@@ -226,7 +231,7 @@ async def test_who_else_is_on_is_said_over_the_actions() -> None:
     session = incident()
     alice = Actor(login="alice", host="bastion-1")
     session.orders.on = [OpenConsole(actor=alice, pid=1, armed=True, opened_at=NOW)]
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause(0.1)
         await pilot.press("at")
@@ -237,7 +242,7 @@ async def test_who_else_is_on_is_said_over_the_actions() -> None:
 
 async def test_enter_on_what_is_linked_opens_it_and_back_goes_one_level() -> None:
     session = incident()
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     session.linked_ones = [session.store.items("pipelines")[0], session.store.items("deployments")[0]]
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
@@ -260,7 +265,7 @@ async def test_enter_on_a_source_opens_all_that_it_says() -> None:
     session = incident()
     why = "warehouse.db: no such file or directory: " + "x" * 90 + " the end"
     session.put("quality", "warehouse", error=why)
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
         await pilot.press("s", "slash", *"warehouse", "enter", "enter")
@@ -276,7 +281,7 @@ async def test_enter_on_a_source_opens_all_that_it_says() -> None:
 
 async def test_u_opens_what_is_worst_from_wherever_one_stands() -> None:
     session = incident()
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
         overview = app.screen
@@ -302,7 +307,7 @@ async def test_u_opens_what_is_worst_from_wherever_one_stands() -> None:
 async def test_u_says_so_where_nothing_is_wrong_and_opens_a_source_that_is_lost() -> None:
     session = FakeSession()
     session.put("deployments", "analytics", deployment())
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
         await pilot.press("u")
@@ -316,7 +321,7 @@ async def test_u_says_so_where_nothing_is_wrong_and_opens_a_source_that_is_lost(
 
 async def test_u_says_that_nothing_is_known_before_anything_was_read() -> None:
     session = FakeSession()
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
         await pilot.press("u")
@@ -326,7 +331,7 @@ async def test_u_says_that_nothing_is_known_before_anything_was_read() -> None:
 
 async def test_u_opens_first_what_fails_users_then_an_alert_then_a_score() -> None:
     session = incident()
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
         overview = app.screen
@@ -345,7 +350,7 @@ async def test_u_opens_first_what_fails_users_then_an_alert_then_a_score() -> No
 async def test_a_notice_of_the_config_comes_after_what_is_wrong() -> None:
     session = incident()
     session.open_ones = [an_action(started_at=NOW - timedelta(seconds=20))]
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
         overview = app.screen
@@ -358,7 +363,7 @@ async def test_a_notice_of_the_config_comes_after_what_is_wrong() -> None:
 
 async def test_what_stands_behind_esc_in_one_read_is_for_what_esc_led_to() -> None:
     session = incident(FakeContext(protected=False))
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
         overview = app.screen
@@ -368,8 +373,7 @@ async def test_what_stands_behind_esc_in_one_read_is_for_what_esc_led_to() -> No
             await pilot.pause(0.1)
             app.post_message(Key("escape", None))
             app.post_message(Key("2", "2"))
-            heard = lambda: app.screen is overview and overview.board.zoomed == "quality"  # noqa: E731
-            await until(pilot, heard, f"2 after {path}")
+            await until(pilot, lambda: heard_in(app, overview), f"2 after {path}")
 
 
 @pytest.mark.parametrize(
@@ -379,8 +383,8 @@ async def test_a_key_that_comes_while_a_line_of_text_is_left_is_for_what_that_le
     """On a busy machine it is on its way to the line when that goes."""
     session = FakeSession(FakeContext(protected=False))
     session.put("deployments", "analytics", deployment(action=""))
-    session.plan = lambda _: asyncio.Event().wait()  # type: ignore[method-assign,assign,return-value]
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    session.plan = lambda _: asyncio.Event().wait()
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
         overview = app.screen
@@ -390,12 +394,11 @@ async def test_a_key_that_comes_while_a_line_of_text_is_left_is_for_what_that_le
         line = app.focused or app.screen
         line.post_message(Key("escape", None))
         line.post_message(Key("2", "2"))
-        heard = lambda: app.screen is overview and overview.board.zoomed == "quality"  # noqa: E731
-        await until(pilot, heard, f"2 after {path}")
+        await until(pilot, lambda: heard_in(app, overview), f"2 after {path}")
 
 
 async def test_how_far_is_looked_back_has_an_end_that_is_said() -> None:
-    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(incident(), now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
         for key, end in (("left_square_bracket", "5m, the least"), ("right_square_bracket", "24h, the most")):

@@ -22,7 +22,7 @@ class AnswersLate(FakeSession):
 
 async def test_an_answer_after_the_screen_was_left_breaks_nothing() -> None:
     session = AnswersLate()
-    session.screen = DeploymentDetail(session, a_deployment())  # type: ignore[arg-type]
+    session.screen = DeploymentDetail(session, a_deployment())
     app = Holder(session.screen)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
@@ -37,7 +37,7 @@ async def test_an_answer_after_the_screen_was_left_breaks_nothing() -> None:
 async def test_what_comes_for_a_screen_that_is_gone_is_not_shown() -> None:
     """While the console ends, widgets go before the session does."""
     session = FakeSession()
-    screen = DeploymentDetail(session, a_deployment())  # type: ignore[arg-type]
+    screen = DeploymentDetail(session, a_deployment())
     app = Holder(screen)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()

@@ -80,19 +80,19 @@ def test_a_terminal_of_sixteen_colors_gets_its_own(environ: dict[str, str], them
 @pytest.mark.parametrize("protected", [True, False])
 async def test_a_protected_context_is_the_loudest_thing_on_its_plan(protected: bool) -> None:
     session = Orders(protected=protected)
-    app = Holder(PlanScreen(session, Request(kind="flip", service="analytics")))  # type: ignore[arg-type]
+    app = Holder(PlanScreen(session, Request(kind="flip", service="analytics")))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "Flip analytics" in screen_text(app), "the plan is there")
         frame = app.screen.query_one("#frame")
         assert (frame.styles.border_top[0] == "heavy") is protected
-        place = app.screen.place()  # type: ignore[attr-defined]
+        place = app.screen.place()
         assert any("reverse" in str(span.style) for span in place.spans) is protected
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (60, 20)])
 async def test_a_plan_is_as_tall_as_its_text_and_its_buttons_are_never_scrolled_away(size: tuple[int, int]) -> None:
     session = Orders()
-    app = Holder(PlanScreen(session, Request(kind="flip", service="analytics")))  # type: ignore[arg-type]
+    app = Holder(PlanScreen(session, Request(kind="flip", service="analytics")))
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: "Flip traffic" in screen_text(app), "the plan is there")
         frame, buttons = app.screen.query_one("#frame"), app.screen.query_one("#buttons")

@@ -102,7 +102,7 @@ def test_a_live_version_that_was_found_bad_is_accepted_from_the_menu() -> None:
 
 
 def a_menu(session: FakeSession, item: Any) -> ActionMenu:
-    return ActionMenu(session, item)  # type: ignore[arg-type]
+    return ActionMenu(session, item)
 
 
 async def test_a_letter_opens_the_plan_in_place_of_the_menu() -> None:
@@ -162,7 +162,7 @@ def test_words_that_are_no_json_are_strings() -> None:
 
 async def test_only_changed_params_are_planned_and_the_way_back_passes_the_form() -> None:
     session = FakeSession()
-    form = TriggerForm(session, "local", "etl")  # type: ignore[arg-type]
+    form = TriggerForm(session, "local", "etl")
     async with Holder(form).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: form.query_one("#go").display, "the params are there")
         await until(pilot, lambda: outside(form, "Button, Input, KeyBar") == [], "all fields are on screen")
@@ -189,11 +189,11 @@ async def test_a_param_that_cannot_be_is_said_before_there_is_a_plan() -> None:
     mode = PipelineParam(name="mode", type="string", default="full", choices=("full", "delta"), description="how much")
     day = PipelineParam(name="day", type="string", required=True)
     session.info = PipelineInfo(pipeline="etl", params=(rows, mode, day))
-    form = TriggerForm(session, "local", "etl")  # type: ignore[arg-type]
+    form = TriggerForm(session, "local", "etl")
     async with Holder(form).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: form.query_one("#go").display, "the params are there")
         for shown in ("integer, 1 to 1000", "full or delta"):
-            await until(pilot, lambda shown=shown: shown in text_of(pilot.app), shown)  # type: ignore[misc]
+            await until(pilot, lambda shown=shown: shown in text_of(pilot.app), shown)
         form.query_one("#go", Button).press()
         await until(pilot, lambda: "day: a value is required" in said(form, "#said"), "said")
         form.query_one("#p2", Input).value = "7"
@@ -204,7 +204,7 @@ async def test_a_param_that_cannot_be_is_said_before_there_is_a_plan() -> None:
         ):
             before = form.query_one(field, Input).value
             form.query_one(field, Input).value = text
-            await until(pilot, lambda words=words: words in said(form, "#said"), words)  # type: ignore[misc]
+            await until(pilot, lambda words=words: words in said(form, "#said"), words)
             form.query_one(field, Input).value = before
         assert session.requests == []
         assert form.params() == {"day": "7"}, "a string stays one"
@@ -217,7 +217,7 @@ def test_of_a_controller_what_few_have_is_there_only_where_it_is_taken_now() -> 
         for name in get_args(OrderName)
     )
     view, session = ControllerView(type="argo-rollouts", phase="progressing", orders=offers), FakeSession()
-    found = {choice.id: choice for choice in choices(a_deployment(controller=view), session)}  # type: ignore[arg-type]
+    found = {choice.id: choice for choice in choices(a_deployment(controller=view), session)}
     assert {"deploy.promote", "deploy.abort", "deploy.pause"} <= found.keys()
     assert not {"deploy.retry", "deploy.resume"} & found.keys()
     pause = found["deploy.pause"]

@@ -141,7 +141,7 @@ def test_of_a_frozen_service_the_command_that_overrides_it_is_named() -> None:
 
 async def test_x_d_asks_for_version_and_strategy_and_plans_a_release() -> None:
     session = FakeSession()
-    async with Holder(ActionMenu(session, a_deployment())).run_test(size=SIZE) as pilot:  # type: ignore[arg-type]
+    async with Holder(ActionMenu(session, a_deployment())).run_test(size=SIZE) as pilot:
         await pilot.press("d")
         await until(pilot, lambda: isinstance(pilot.app.screen, ReleaseForm), "the form is open")
         form = pilot.app.screen
@@ -178,7 +178,7 @@ async def test_x_d_asks_for_version_and_strategy_and_plans_a_release() -> None:
 
 async def test_x_w_plans_a_flip_in_stages() -> None:
     session = FakeSession()
-    async with Holder(ActionMenu(session, a_deployment())).run_test(size=SIZE) as pilot:  # type: ignore[arg-type]
+    async with Holder(ActionMenu(session, a_deployment())).run_test(size=SIZE) as pilot:
         await pilot.press("w")
         await until(pilot, lambda: isinstance(pilot.app.screen, ReleaseForm), "the form is open")
         form = pilot.app.screen
@@ -194,7 +194,7 @@ async def test_x_w_plans_a_flip_in_stages() -> None:
 @pytest.mark.parametrize(("written", "for_s"), [("", None), ("2h", 7200.0)])
 async def test_x_h_asks_for_how_long_and_plans_a_freeze(written: str, for_s: float | None) -> None:
     session = FakeSession()
-    async with Holder(ActionMenu(session, a_deployment())).run_test(size=SIZE) as pilot:  # type: ignore[arg-type]
+    async with Holder(ActionMenu(session, a_deployment())).run_test(size=SIZE) as pilot:
         await pilot.press("h")
         await until(pilot, lambda: "for how long" in text_of(pilot.app), "it is asked")
         await pilot.press(*"soon", "enter")
@@ -210,7 +210,7 @@ async def test_an_order_from_the_action_screen_comes_back_to_it_and_follows_agai
     session.plans = [
         a_plan(guard_class="3", protected=False, needs_reason="missing evidence is only accepted with a reason")
     ]
-    screen = ActionScreen(session, "01J9ZK3V7F3")  # type: ignore[arg-type]
+    screen = ActionScreen(session, "01J9ZK3V7F3")
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await pilot.press("x")
         assert pilot.app.screen is screen, "nothing is known of it yet"
@@ -239,7 +239,7 @@ async def test_what_needs_one_confirmation_does_not_start_under_the_finger() -> 
     session = FakeSession()
     session.plans = [a_plan(guard_class="R")]
     request = Request(kind="release", service="analytics", ref="01J9ZK3V7F3", order="abort")
-    screen = PlanScreen(session, request)  # type: ignore[arg-type]
+    screen = PlanScreen(session, request)
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: screen.focused is not None, "it has focus")
         assert screen.focused is screen.query_one("#leave")
@@ -254,7 +254,7 @@ class Journal(fakes.FakeSession):
 
 
 async def test_x_in_the_list_of_actions() -> None:
-    app = TealApp(Journal(), now=lambda: fakes.NOW)  # type: ignore[arg-type]
+    app = TealApp(Journal(), now=lambda: fakes.NOW)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause(0.1)
         await pilot.press("at")
@@ -279,7 +279,7 @@ class SlowJournal(Journal):
 
 async def test_enter_before_the_list_of_actions_is_there_opens_the_first() -> None:
     session = SlowJournal()
-    app = TealApp(session, now=lambda: fakes.NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: fakes.NOW)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause(0.1)
         await pilot.press("at", "enter")

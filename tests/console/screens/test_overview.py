@@ -37,7 +37,7 @@ BOTH = pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 async def console(
     session: FakeSession, size: tuple[int, int] = (120, 40), symbols: Symbols = UNICODE
 ) -> AsyncIterator[tuple[TealApp, Overview, Pilot[None]]]:
-    app = TealApp(session, symbols=symbols, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, symbols=symbols, now=lambda: NOW)
     async with app.run_test(size=size) as pilot:
         await pilot.pause(0.1)
         overview = app.screen_stack[0]
@@ -120,7 +120,7 @@ async def test_the_strip_is_there_only_when_something_is_wrong() -> None:
 async def test_the_first_paint_does_no_reading_and_then_it_starts() -> None:
     session = incident()
     started_at_paint: list[Any] = []
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         started_at_paint.append([call for call in session.calls if call[0] == "start"])
         await pilot.pause(0.2)
@@ -441,7 +441,7 @@ async def never() -> tuple[Any, ...]:
 async def test_a_source_that_was_not_read_yet_is_being_read_not_missing_and_nothing_is_known_to_be_well() -> None:
     session = FakeSession()
     for panel in ("pipelines", "quality", "alerts", "deployments", "logs"):
-        Feed(Source(SourceKey(panel, f"slow-{panel}"), "x", never), session.store, interval_s=15)  # type: ignore[arg-type]
+        Feed(Source(SourceKey(panel, f"slow-{panel}"), "x", never), session.store, interval_s=15)
     async with console(session) as (app, overview, pilot):
         shown = text(app)
         assert "no source configured" not in shown
@@ -492,7 +492,7 @@ async def test_the_list_of_actions_is_drawn_whatever_came_of_them() -> None:
     session = FakeSession()
     session.open_ones = [an_action(id="7F3", orphaned_since=ago(minutes=3)), an_action(id="7F4", status="rolled_back")]
     monkey = session.actions
-    session.actions = lambda *, open_only=False, limit=50: monkey(open_only=open_only)  # type: ignore[method-assign]
+    session.actions = lambda *, open_only=False, limit=50: monkey(open_only=open_only)
     async with console(session) as (app, _, pilot):
         await pilot.press("at")
         await until(pilot, lambda: "nobody runs it since" in text(app), "both are listed")

@@ -33,7 +33,7 @@ async def opened(pilot: Pilot[Any], screen: PlanScreen) -> PlanScreen:
 
 
 def a_screen(session: FakeSession, request: Request = FLIP) -> PlanScreen:
-    return PlanScreen(session, request)  # type: ignore[arg-type]
+    return PlanScreen(session, request)
 
 
 async def test_focus_starts_on_the_reason_and_enter_there_submits_nothing() -> None:
@@ -173,7 +173,7 @@ async def test_keys_typed_before_the_form_is_there_are_dropped() -> None:
         screen.app.post_message(Key("enter", "\r"))
         return made
 
-    session.plan = plan_while_they_type  # type: ignore[method-assign]
+    session.plan = plan_while_they_type
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await pilot.press("tab", "enter", "y", "q", "backspace", "1")
         assert "planning…" in text_of(pilot.app)
@@ -273,7 +273,7 @@ async def test_pressing_twice_is_one_order() -> None:
         await held.wait()
         return action
 
-    session.submit = slow  # type: ignore[method-assign]
+    session.submit = slow
     screen = a_screen(session)
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await opened(pilot, screen)

@@ -63,8 +63,8 @@ class Journal:
 
 async def test_the_action_page_outlives_a_restart_of_its_journal() -> None:
     session, journal = FakeSession(), Journal()
-    session.watch = journal.watch  # type: ignore[method-assign]
-    screen = ActionScreen(session, "01J9ZK3V7F3")  # type: ignore[arg-type]
+    session.watch = journal.watch
+    screen = ActionScreen(session, "01J9ZK3V7F3")
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "data 14 of 20" in said(screen, "#steps"), "it goes on")
         journal.away = True
@@ -82,7 +82,7 @@ async def test_the_action_page_outlives_a_restart_of_its_journal() -> None:
 
 async def test_the_action_page_follows_who_resumes_what_nobody_ran() -> None:
     session = FakeSession()
-    screen = ActionScreen(session, "01J9ZK3V7F3")  # type: ignore[arg-type]
+    screen = ActionScreen(session, "01J9ZK3V7F3")
     async with Holder(screen).run_test(size=SIZE) as pilot:
         session.news.put_nowait(an_action(orphaned_since=ago(20)))
         session.news.put_nowait(None)  # as the gate ends it

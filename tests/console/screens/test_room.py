@@ -125,7 +125,7 @@ def test_the_verdict_on_the_way_back_comes_first_where_it_is_narrow() -> None:
     none = deployment(rollback=None, last_switch=None)
 
     def back(item: object, width: int, lines: int = 1) -> str:
-        told = block(item, replace(MOMENT, lines=lines), width)  # type: ignore[arg-type]
+        told = block(item, replace(MOMENT, lines=lines), width)
         return " ".join(" ".join(text_of(line).split()) for line in told[3:])
 
     assert back(bad, 60) == "back to BLUE 2.4.0: not ready, HTTP 503, status down"

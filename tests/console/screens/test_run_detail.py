@@ -38,11 +38,11 @@ from tests.console.screens.test_plan_screen import SIZE, until
 
 
 def a_detail(session: FakeSession, **changes: Any) -> RunDetail:
-    return RunDetail(session, a_run(**changes))  # type: ignore[arg-type]
+    return RunDetail(session, a_run(**changes))
 
 
 def a_service(session: FakeSession, **changes: Any) -> DeploymentDetail:
-    return DeploymentDetail(session, a_deployment(**changes))  # type: ignore[arg-type]
+    return DeploymentDetail(session, a_deployment(**changes))
 
 
 def entries(*messages: str, level: Any = "unknown") -> list[LogEntry]:
@@ -273,7 +273,7 @@ async def test_a_run_is_shown_beside_the_last_good_one_and_d_tells_all_of_it() -
         tasks=(TaskTimes(task="ingest", duration_s=140, good_s=20), TaskTimes(task="marts", duration_s=None, good_s=9)),
         code="version 4", good_code="version 3", unknown=("rows",),
     )  # fmt: skip
-    screen = RunDetail(session, a_run())  # type: ignore[arg-type]
+    screen = RunDetail(session, a_run())
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "version 3 → version 4; rows 500 → 5000; ingest slower" in text_of(pilot.app), "so")
         await pilot.press("d")
@@ -286,6 +286,6 @@ async def test_a_run_is_shown_beside_the_last_good_one_and_d_tells_all_of_it() -
 
 async def test_where_there_is_no_good_run_the_page_says_so() -> None:
     session = FakeSession()
-    screen = RunDetail(session, a_run())  # type: ignore[arg-type]
+    screen = RunDetail(session, a_run())
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "none to compare with: no earlier run" in text_of(pilot.app), "that there is none")

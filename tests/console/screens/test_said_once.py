@@ -30,7 +30,7 @@ SICK = {**a_deployment().colors, "green": ColorState(version="2.4.1", healthy=Fa
 
 async def test_the_menu_says_once_what_several_choices_have_in_common() -> None:
     session = FakeSession(protected=True, read_only=True)
-    app = Holder(ActionMenu(session, ALERT))  # type: ignore[arg-type]
+    app = Holder(ActionMenu(session, ALERT))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "Errors" in drawn(app), "the menu is open")
         shown = drawn(app)
@@ -42,7 +42,7 @@ async def test_the_menu_says_once_what_several_choices_have_in_common() -> None:
 async def test_what_one_choice_lacks_is_quieter_than_the_choice_and_stands_below_it() -> None:
     session = FakeSession()
     item = a_deployment(colors=SICK)
-    app = Holder(ActionMenu(session, item))  # type: ignore[arg-type]
+    app = Holder(ActionMenu(session, item))
     async with app.run_test(size=(60, 20)) as pilot:
         await until(pilot, lambda: "analytics" in drawn(app), "the menu is open")
         prompts = [option.prompt for option in app.screen.query_one(OptionList).options]
@@ -53,7 +53,7 @@ async def test_what_one_choice_lacks_is_quieter_than_the_choice_and_stands_below
 
 
 async def test_what_is_said_above_names_the_keys_that_it_is_about() -> None:
-    app = Holder(ActionMenu(FakeSession(), ALERT))  # type: ignore[arg-type]
+    app = Holder(ActionMenu(FakeSession(), ALERT))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "Errors" in drawn(app), "the menu is open")
         assert said(app.screen, "#why") == "e, u: nothing silences it"
@@ -65,8 +65,8 @@ class Boxed(Paragraphs):
 
 async def lines_of(rows: list[Any], indent: int, width: int, symbols: Any = UNICODE) -> list[str]:
     paragraphs = Boxed(indent)
-    app = Holder(ActionMenu(FakeSession(), ALERT))  # type: ignore[arg-type]
-    app.symbols = symbols  # type: ignore[attr-defined]
+    app = Holder(ActionMenu(FakeSession(), ALERT))
+    app.symbols = symbols
     async with app.run_test(size=(width, 24)):
         await app.screen.mount(paragraphs)
         paragraphs.show(rows)
@@ -104,7 +104,7 @@ async def test_which_plan_it_is_is_never_cut_off(size: tuple[int, int]) -> None:
     session = FakeSession()
     request = Request(kind="reject", service="analytics", version="2.4.1")
     session.plans = [a_plan(request)]
-    app = Holder(PlanScreen(session, request))  # type: ignore[arg-type]
+    app = Holder(PlanScreen(session, request))
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: "Reject version" in drawn(app), "the plan is there")
         words = app.screen.query_one("#hash", Static)
@@ -130,7 +130,7 @@ def test_bars_have_whole_names_an_axis_and_durations() -> None:
 async def test_a_run_says_its_error_once_beside_its_log_and_is_named_by_its_time() -> None:
     session = FakeSession()
     run = a_run(run_id="scheduled__2026-11-29T09:59:55.904Z")
-    app = Holder(RunDetail(session, run))  # type: ignore[arg-type]
+    app = Holder(RunDetail(session, run))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "1m20s" in drawn(app), "the tasks are listed")
         assert "#scheduled__" not in drawn(app)
@@ -157,10 +157,10 @@ async def test_an_error_is_said_short_where_its_log_says_it_in_full() -> None:
 
     session = FakeSession()
     error = "validate: SuiteError: " + "column amount_eur is not in raw_transactions " * 9
-    session.triage = lambda run, tasks, log: Triage(  # type: ignore[method-assign]
+    session.triage = lambda run, tasks, log: Triage(
         kind="schema", meaning="another shape", evidence=(error.removeprefix("validate: "), "a line of its own")
     )
-    app = Holder(RunDetail(session, a_run(error=error)))  # type: ignore[arg-type]
+    app = Holder(RunDetail(session, a_run(error=error)))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "diagnosis" in drawn(app), "said")
         about = app.screen.query_one("#about", Paragraphs)

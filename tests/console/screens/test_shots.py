@@ -22,7 +22,7 @@ def settled(*keys: str) -> Any:
 
 
 def app(session: FakeSession, **more: Any) -> TealApp:
-    return TealApp(session, now=lambda: NOW, **more)  # type: ignore[arg-type]
+    return TealApp(session, now=lambda: NOW, **more)
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24)])

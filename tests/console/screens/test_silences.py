@@ -260,7 +260,7 @@ async def test_what_has_ended_can_not_be_ordered_about_and_says_so() -> None:
         for key in ("e", "u", "space"):
             await pilot.press(key)
             await until(pilot, lambda: "it has ended" in text_of_bar(app), "it is said")
-            screen.query_one("KeyBar").hush()  # type: ignore[attr-defined]
+            screen.query_one("KeyBar").hush()
         assert app.screen is screen
 
 

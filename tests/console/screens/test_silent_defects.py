@@ -55,8 +55,8 @@ class Session(screen_fakes.FakeSession):
         self.orders, self.due, self.logs, self.since = whole.orders, whole.due, None, whole.since
         self.config_files, self.sources, self.window = whole.config_files, whole.sources, whole.window
         self.start, self.aclose = whole.start, whole.aclose
-        self.adapters = fakes.FakeAdapters(whole)  # type: ignore[assignment]
-        self.context = fakes.FakeContext(protected=False)  # type: ignore[assignment]
+        self.adapters = fakes.FakeAdapters(whole)
+        self.context = fakes.FakeContext(protected=False)
 
 
 SCREENS: dict[str, Callable[[TealApp, Any], Any]] = {
@@ -160,7 +160,7 @@ async def test_a_defect_is_said_where_it_happened_and_leaves_a_crash_file(
 ) -> None:
     raising(monkeypatch, of, name)
     session = Session()
-    app = TealApp(session)  # type: ignore[arg-type]
+    app = TealApp(session)
     async with app.run_test(size=size) as pilot:
         await pilot.pause(0.1)
         overview = app.screen_stack[0]
@@ -233,12 +233,12 @@ async def test_what_works_again_is_no_longer_said_and_r_reads_again(
             raise KeyError(SECRET)
         return session.all_actions
 
-    session.actions = actions  # type: ignore[method-assign]
-    detail = DeploymentDetail(session, screen_fakes.a_deployment())  # type: ignore[arg-type]
+    session.actions = actions
+    detail = DeploymentDetail(session, screen_fakes.a_deployment())
     app = Holder(detail)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "Press r to read again" in text_of(app), "it is said")
-        assert "a part of the console failed" in str(detail.query_one("#actions-title").render())  # type: ignore[attr-defined]
+        assert "a part of the console failed" in str(detail.query_one("#actions-title").render())
         await pilot.press("r")
         await until(pilot, lambda: len(reads) == 2, "it was read again")
         await until(pilot, lambda: "Press r to read again" in text_of(app), "it is said again")
@@ -254,8 +254,8 @@ async def test_a_service_whose_history_can_not_be_read_is_not_one_to_which_nothi
     async def actions(**_: Any) -> list[Any]:
         raise BackendError("unreachable", "the journal does not answer")
 
-    session.actions = actions  # type: ignore[method-assign]
-    detail = DeploymentDetail(session, screen_fakes.a_deployment())  # type: ignore[arg-type]
+    session.actions = actions
+    detail = DeploymentDetail(session, screen_fakes.a_deployment())
     app = Holder(detail)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "the journal does not answer" in text_of(app), "it is said")
@@ -284,9 +284,9 @@ def test_one_who_listens_and_fails_keeps_nobody_else_from_hearing(state: Path) -
 
 async def test_what_fails_behind_the_screens_is_said_on_the_overview(state: Path) -> None:
     session = Session()
-    app = TealApp(session)  # type: ignore[arg-type]
+    app = TealApp(session)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: ("start", None) in session.start.__self__.calls, "it has begun")  # type: ignore[attr-defined]
+        await until(pilot, lambda: ("start", None) in session.start.__self__.calls, "it has begun")
         overview = app.screen_stack[0]
         assert isinstance(overview, Overview)
         session.store.listen(lambda _: [][0])
@@ -306,7 +306,7 @@ async def test_what_is_told_beside_all_else_is_not_silent_either(state: Path) ->
     async def opened() -> Any:
         raise KeyError(SECRET)
 
-    caring = Caring(context, opened, lambda: 1 / 0, defects)  # type: ignore[arg-type]
+    caring = Caring(context, opened, lambda: 1 / 0, defects)
     caring.begin()
     await caring.aclose(hangs=False)
     assert [words.partition(";")[0] for words in told] == ["A part of the console failed: KeyError: this is a defect"]

@@ -23,7 +23,7 @@ def session() -> FakeSession:
 async def test_too_small_covers_every_screen_and_no_key_acts_beneath(
     session: FakeSession, path: tuple[str, ...]
 ) -> None:
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(0.1)
         await pilot.press(*path)
@@ -44,7 +44,7 @@ async def test_too_small_covers_every_screen_and_no_key_acts_beneath(
 async def test_it_is_said_from_the_start_and_q_quits(session: FakeSession, monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[Any] = []
     monkeypatch.setattr(TealApp, "leave", lambda self, actions=(): left.append(actions))
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(40, 12)) as pilot:
         await pilot.pause(0.2)
         assert "teal needs 60 by 16" in text_of(app)
@@ -59,7 +59,7 @@ async def test_one_q_too_many_ends_no_console_while_an_action_is_open(
     left: list[list[Action]] = []
     monkeypatch.setattr(TealApp, "leave", lambda self, actions=(): left.append(list(actions)))
     session.open_ones = [an_action(started_at=NOW - timedelta(seconds=20))]
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(0.1)
         overview = app.screen

@@ -20,7 +20,7 @@ SMALL = (60, 20)
 def a_service() -> DeploymentDetail:
     session = FakeSession()
     session.put("deployments", a_deployment())
-    return DeploymentDetail(session, a_deployment())  # type: ignore[arg-type]
+    return DeploymentDetail(session, a_deployment())
 
 
 async def test_a_service_shows_its_colors_and_the_way_back_whole() -> None:
@@ -47,7 +47,7 @@ def test_a_column_that_nobody_tells_of_takes_no_room() -> None:
 async def test_a_run_begins_with_its_error_and_what_that_means() -> None:
     session = FakeSession()
     run = a_run(error="x: SuiteError: " + "column is not in raw " * 9)
-    screen = RunDetail(session, run)  # type: ignore[arg-type]
+    screen = RunDetail(session, run)
     async with Holder(screen).run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "error" in text_of(pilot.app), "it is drawn")
         lines = text_of(pilot.app).splitlines()
@@ -59,7 +59,7 @@ async def test_page_down_shows_what_a_page_has_no_room_for() -> None:
     session = FakeSession()
     many = tuple(Finding(level="warning", code=f"w{n}", text=f"worry number {n} of a plan") for n in range(30))
     session.plans = [a_plan(findings=many)]
-    screen = PlanScreen(session, FLIP)  # type: ignore[arg-type]
+    screen = PlanScreen(session, FLIP)
     async with Holder(screen).run_test(size=SMALL) as pilot:
         await until(pilot, lambda: isinstance(screen.focused, Input), "a field has the focus")
         await pilot.pause()

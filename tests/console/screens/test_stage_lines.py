@@ -174,7 +174,7 @@ async def test_a_held_canary_on_80_by_24_shows_what_decides() -> None:
     session.put("alerts", Alert(ref="r/E", backend="r", fingerprint="E", name="E", severity="critical", state="firing"))
     hold = Hold(why="prometheus does not answer", since=ago(125), until=ago(-455))
     session.news.put_nowait(canary(3, status="paused", hold=hold))
-    screen = ActionScreen(session, "01J9ZK3V7F3")  # type: ignore[arg-type]
+    screen = ActionScreen(session, "01J9ZK3V7F3")
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "held 2m" in text_of(pilot.app), "the hold is shown")
         await pilot.pause()

@@ -88,7 +88,7 @@ async def test_a10_what_was_rolled_back_has_no_tick_in_any_list() -> None:
     session = FakeSession()
     session.open_ones = [back]
     listed = session.actions
-    session.actions = lambda *, open_only=False, limit=50: listed(open_only=open_only)  # type: ignore[method-assign]
+    session.actions = lambda *, open_only=False, limit=50: listed(open_only=open_only)
     async with console(session) as (app, _, pilot):
         await pilot.press("at")
         await until(pilot, lambda: "rolled back" in text(app), "it is listed")
@@ -107,8 +107,8 @@ async def test_a19_the_history_of_a_service_is_drawn_as_wide_as_the_screen_from_
         await answer.wait()
         return await known(**asked)
 
-    session.actions = late  # type: ignore[method-assign]
-    screen = DeploymentDetail(session, a_deployment())  # type: ignore[arg-type]
+    session.actions = late
+    screen = DeploymentDetail(session, a_deployment())
     async with Holder(screen).run_test(size=(120, 40)) as pilot:
         listed = screen.query_one(OptionList)
         await pilot.pause()
@@ -135,7 +135,7 @@ async def test_a20_a_panel_that_is_among_others_again_is_laid_out_before_it_is_d
 
         await pilot.press("1")
         await until(pilot, lambda: body.size.width > width, "it is alone")
-        body.render_line = watched  # type: ignore[method-assign]
+        body.render_line = watched
         await pilot.press("0")
         await until(pilot, lambda: body.size.width == width and bool(drawn), "it is among others")
         assert {line.rstrip() for line in drawn} <= {line.rstrip() for line in together}
@@ -166,8 +166,8 @@ async def test_a26_the_alerts_are_read_again_when_ones_own_action_on_one_has_end
             yield replace(an_action(id=action_id), status="succeeded")
 
     session = Session.__new__(Session)
-    session.orders = Orders()  # type: ignore[assignment]
-    session.refresh = lambda panel=None: read.append(panel or "all")  # type: ignore[method-assign]
+    session.orders = Orders()
+    session.refresh = lambda panel=None: read.append(panel or "all")
     await session._read_alerts_after("7F3")
     assert read == ["alerts"]
 

@@ -57,7 +57,7 @@ def many_tasks() -> list[TaskRun]:
 @pytest.mark.parametrize("twice", [("enter", "enter"), ("escape", "enter"), ("enter", "escape"), ("escape", "escape")])
 @pytest.mark.parametrize("opens", ["colon", "number_sign"])
 async def test_a_line_that_is_left_twice_in_one_read_leaves_nothing_else(opens: str, twice: tuple[str, ...]) -> None:
-    app = TealApp(incident(FakeContext()), now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(incident(FakeContext()), now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         await pilot.press(opens)
@@ -80,7 +80,7 @@ async def test_no_duration_loses_its_unit_to_the_bar_of_a_long_list(monkeypatch:
 
     monkeypatch.setattr(AFakeSystem, "tasks", tasks)
     monkeypatch.setattr(session, "compared", lambda *_: asyncio.Event().wait())  # what comes later draws it anew
-    async with Holder(RunDetail(session, a_run())).run_test(size=(60, 20)) as pilot:  # type: ignore[arg-type]
+    async with Holder(RunDetail(session, a_run())).run_test(size=(60, 20)) as pilot:
         await pilot.pause(0.1)
         drawn.set()
         await until(pilot, lambda: "2m20" in text_of(pilot.app), "the tasks are shown")
@@ -96,7 +96,7 @@ async def test_a_size_that_came_while_a_menu_lay_over_a_run_is_drawn_when_it_is_
         return many_tasks()
 
     monkeypatch.setattr(FakeSystem, "tasks", tasks)
-    app = TealApp(incident(FakeContext()), now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(incident(FakeContext()), now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         await pilot.press("1", "enter")
@@ -118,7 +118,7 @@ async def test_the_error_of_a_run_says_the_fact_within_two_lines(size: tuple[int
         'validate_transactions_data: SuiteError: transactions_suite: column "amount_eur" is not in raw_transactions '
         "(transaction_id, customer_id, product_id, transaction_amount, currency, status, transacted_at, run_id)"
     )
-    screen = RunDetail(FakeSession(), a_run(error=error))  # type: ignore[arg-type]
+    screen = RunDetail(FakeSession(), a_run(error=error))
     async with Holder(screen).run_test(size=size) as pilot:
         await until(pilot, lambda: "1m20s" in text_of(pilot.app), "the tasks are shown")
         lines = text_of(pilot.app).splitlines()
@@ -147,17 +147,17 @@ def test_that_one_side_has_all_traffic_is_not_said_of_a_read_from_before_traffic
 
 async def test_a_form_whose_order_was_given_keeps_nobody_from_the_overview() -> None:
     session = incident(FakeContext())
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         service = session.store.items("deployments")[0]
-        form = ReleaseForm(session, service)  # type: ignore[arg-type]
+        form = ReleaseForm(session, service)
         app.push_screen(form)
         await until(pilot, lambda: form.is_mounted and app.screen is form, "the form is open")
         assert is_written_on(app.screen_stack)
-        form._planned = PlanScreen(session, Request(kind="release", service="analytics"))  # type: ignore[arg-type]
+        form._planned = PlanScreen(session, Request(kind="release", service="analytics"))
         form._planned._action_id = "01J9ZK3V7F3"
-        app.push_screen(ActionScreen(session, "01J9ZK3V7F3"))  # type: ignore[arg-type]
+        app.push_screen(ActionScreen(session, "01J9ZK3V7F3"))
         await until(pilot, lambda: app.screen.is_mounted, "its action is open")
         await pilot.press("0")
         await until(pilot, lambda: isinstance(app.screen, Overview), "the overview is shown")
@@ -165,7 +165,7 @@ async def test_a_form_whose_order_was_given_keeps_nobody_from_the_overview() -> 
 
 async def test_a_menu_breaks_its_lines_for_the_size_that_there_is_now() -> None:
     session = incident(FakeContext())
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         await pilot.press("4", "x")
@@ -207,7 +207,7 @@ def test_a_phase_is_told_in_words(phase: str, words: str) -> None:
 
 
 async def test_a_menu_that_says_what_arms_takes_that_key() -> None:
-    app = TealApp(incident(FakeContext(protected=True)), now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(incident(FakeContext(protected=True)), now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         await pilot.press("4", "x")
@@ -240,7 +240,7 @@ async def test_a_list_of_tasks_keeps_no_line_in_the_colors_of_the_theme_before(m
         return some_tasks()
 
     monkeypatch.setattr(FakeSystem, "tasks", tasks)
-    app = TealApp(incident(FakeContext(theme="ansi")), now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(incident(FakeContext(theme="ansi")), now=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         await pilot.press("1", "enter")
@@ -276,7 +276,7 @@ def test_the_way_back_of_a_plan_comes_before_the_programs_that_it_runs() -> None
 async def test_a_plan_in_a_protected_context_says_from_where_to_where_at_every_size(size: tuple[int, int]) -> None:
     session = FakeSession(protected=True)
     session.plans = [a_plan(protected=True)]
-    screen = PlanScreen(session, Request(kind="rollback", service="analytics"))  # type: ignore[arg-type]
+    screen = PlanScreen(session, Request(kind="rollback", service="analytics"))
     async with Holder(screen).run_test(size=size) as pilot:
         await until(pilot, lambda: "[ Roll back ]" in text_of(pilot.app), "it is planned")
         subject = next(line for line in text_of(pilot.app).splitlines() if "Roll back analytics" in line)
@@ -288,7 +288,7 @@ async def test_a_plan_in_a_protected_context_says_from_where_to_where_at_every_s
 
 async def test_a_long_name_in_a_title_gives_way_to_where_we_are() -> None:
     frame = Frame(title="Silence " + "DataQualityDegradationOfTheWarehouse" * 3)
-    page = Page(FakeSession(protected=True))  # type: ignore[arg-type]
+    page = Page(FakeSession(protected=True))
     async with Holder(page).run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         await page.mount(frame)

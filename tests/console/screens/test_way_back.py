@@ -31,7 +31,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> FakeSession:
 
 @asynccontextmanager
 async def console(session: FakeSession) -> AsyncIterator[tuple[TealApp, Pilot[None]]]:
-    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    app = TealApp(session, now=lambda: NOW)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(0.1)
         yield app, pilot

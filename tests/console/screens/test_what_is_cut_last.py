@@ -41,7 +41,7 @@ async def test_the_list_of_actions_has_its_title_outcome_duration_and_short_ids(
     who = Actor(login="root", host="a-host-with-a-name")
     session.orders.on = [OpenConsole(actor=who, pid=pid, opened_at=NOW) for pid in range(6)]
     every = session.actions
-    session.actions = lambda *, open_only=False, limit=50: every(open_only=open_only)  # type: ignore[method-assign]
+    session.actions = lambda *, open_only=False, limit=50: every(open_only=open_only)
     async with console(session, size) as (app, _, pilot):
         await pilot.press("at")
         await until(pilot, lambda: "rolled back" in text(app), "both are listed")
