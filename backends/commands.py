@@ -108,7 +108,7 @@ async def run_bounded(
                 await owner.ended(record, how)
 
 
-def filled(command: Sequence[str], values: dict[str, str]) -> list[str]:
+def filled(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
     """`command` with exactly the placeholders of `values` replaced (`{color}`); other braces stay."""
     found = []
     for word in command:

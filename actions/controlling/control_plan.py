@@ -5,6 +5,7 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actions.controlling.smoking import smoke_values
 from actions.expected import ControlExpected
 from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import Policy, context_findings, with_overrides
@@ -15,6 +16,7 @@ from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Req
 from actions.orphans import held_by
 from actions.switching.conditions import conditions
 from actions.switching.release_plan import must_be_a_version, window_findings
+from actions.switching.smoke import smoke_lines
 from actions.switching.switch_plan import SELF_TEST_PROBES, agreed_entry, block
 from actions.targets import ControllerTarget
 from backends.command_line import command
@@ -172,6 +174,9 @@ def make_plan(
     effects: tuple[str, ...] = ()
     if not ordering.already and not any(each.code == ORDER for each in findings):
         effects = tuple(target.adapter.describe_order(state, order))
+        if order.order == "release":
+            values = smoke_values(request.service, to, target.entry.config.get("preview", ""))
+            effects = (*effects, *smoke_lines(target, values))
     if ordering.queued_to:
         effects = (*effects, f"order  the open action {short_id(ordering.queued_to)} takes itself back")
     all_findings = [*ordering.findings, *findings]

@@ -16,6 +16,7 @@ from actions.controlling.control_plan import (
     refuse_flip,
 )
 from actions.controlling.machine import FOLLOWED_WORDS, Controlling
+from actions.controlling.smoking import SMOKE
 from actions.described import Described
 from actions.doing import Ground
 from actions.expected import ControlExpected
@@ -28,6 +29,7 @@ from actions.switching.conditions import judge_between
 from actions.tally import Own
 from actions.targets import ControllerTarget
 from actions.work import Work
+from backends.deployments.common import shared_settings
 
 Planner = Callable[[Request, Policy, Journal, ControllerTarget], Awaitable[Plan]]
 
@@ -46,7 +48,8 @@ def steps(plan: Plan, entry: Described) -> tuple[str, ...]:
         return ("preflight", word)
     gates = kind_of(plan.kind).forward and (entry.config.get("gates") or entry.config.get("presets"))
     proof = ("verify",) if entry.config.get("probe") else ()
-    return ("preflight", word, FOLLOWING, *proof, *((BAKE,) if gates else ()))
+    smoke = (SMOKE,) if word == "release" and shared_settings(entry.config).smoke else ()
+    return ("preflight", word, FOLLOWING, *smoke, *proof, *((BAKE,) if gates else ()))
 
 
 async def run(work: Work, on: Ground) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import time
 
 from actions.controlling.giving import Orders
+from actions.controlling.smoking import Smoking
 from actions.endings import Failed, PreconditionFailed
 from actions.ids import now
 from actions.journal.rows import baseline_of
@@ -38,6 +39,7 @@ class Following:
         self._orders = orders
         self._prober = prober
         self._judge = judge
+        self._smoking = Smoking(work, target)
         self._stage: StageJudge | None = None
         self._share = 0
         self._stage_at = 0.0
@@ -60,6 +62,9 @@ class Following:
             else:
                 await self._read(forward)
                 await self._tell(step, found.detail)
+                if forward and self._smoking.due(found):
+                    await self._smoked(step, found)
+                    continue
                 if not found.open or (arrival and found.arrived and not found.back):
                     await work.released("it goes on")
                     return found
@@ -107,6 +112,15 @@ class Following:
             await self._work.set("rolling_back", None, error)
         else:
             await self._work.stand(error)
+
+    async def _smoked(self, step: str, found: Operation) -> None:
+        """Tested where it waits; whoever promotes that pause, does so afterwards."""
+        if self._paused:
+            self._paused = ""
+            await self._work.released("it goes on")
+            await self._work.stand()
+        await self._smoking.run(found)
+        await self._work.begin(step)
 
     async def _look(self, step: str, found: Operation) -> None:
         await self._judged(step, found)

@@ -20,6 +20,7 @@ from actions.journal.steering import FOLLOWING, begun_back
 from actions.judging.stages import Judge
 from actions.kinds import kind_of
 from actions.models import ActionError, ActionStatus
+from actions.switching.commands import Commands
 from actions.switching.conditions import must_be_met
 from actions.switching.held_back import against, let_on
 from actions.switching.probing import NEEDED, Prober
@@ -303,7 +304,8 @@ class Controlling:
             return
         await work.set("rolling_back", "abort", error, released="it goes back", by_hand=by_hand, kind=error.kind)
         try:
-            await self._went_back(operation)
+            async with Commands(work).ending():  # of a smoke test, too, that an earlier runner has left
+                await self._went_back(operation)
         except (PreconditionFailed, Failed, BackendError) as failure:
             words = f"{error.message}; and the way back failed: {failure}"
             await work.finish("rollback_failed", error=_stuck(error, words, self._by_hand()))

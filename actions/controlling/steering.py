@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from actions.controlling.baking import BAKE
 from actions.controlling.control_plan import ORDER
+from actions.controlling.smoking import SMOKE
 from actions.expected import ControlExpected
 from actions.facts import Facts, hash_of, shortened
 from actions.journal.errors import JournalError
@@ -29,7 +30,8 @@ class SteeringFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
 async def to_its_controller(plan: Plan, action: Action, journal: Journal, targets: Targets, *, orphaned: bool) -> Plan:
     """The plan of an order to `action`; of one on a controller, as that takes the order now. Raises BackendError."""
     word = plan.request.order
-    ours = action.phase == BAKE or not action.changed  # its controller knows of no order of it yet, or of no wait
+    # Its controller knows of no order of it yet, or of no wait.
+    ours = action.phase in (BAKE, SMOKE) or not action.changed
     if word not in _STEERS or not action.open or not kind_of(action.kind).forward or ours:
         return plan  # steered as one of a switch
     try:

@@ -29,7 +29,7 @@ from actions.switching.impact import counted_data
 from actions.switching.outside import ExternalEdits
 from actions.switching.probing import Prober
 from actions.switching.proof import Proof
-from actions.switching.smoke import SMOKE_S, Smoke
+from actions.switching.smoke import SMOKE_S, Smoke, template_values
 from actions.switching.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, live_is_down, staged
 from actions.switching.traffic import WRITE_TRIES, Traffic, patiently, same
 from actions.switching.unmoved import Unmoved
@@ -69,7 +69,8 @@ class Switching:
         self._deploying = Deploying(work, target, self._traffic, self._commands)
         self._back = WayBack(work, target, self._traffic, self._proof, self._outside)
         self._unmoved = Unmoved(work, target, self._traffic, self._proof, self._commands, self._deploying)
-        self._smoke = Smoke(target, self._commands, plan.service, plan.to, self._version)
+        values = template_values(target, plan.service, plan.to, self._version)
+        self._smoke = Smoke(target, self._commands, values)
 
     async def run(self) -> None:
         """From where the journal says it is. Raises LeaseLost."""

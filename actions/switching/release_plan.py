@@ -13,7 +13,7 @@ from actions.journal.journal import Journal
 from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.changes import newest_change
 from actions.switching.conditions import conditions, without_production
-from actions.switching.smoke import smoke_lines
+from actions.switching.smoke import smoke_lines, template_values
 from actions.switching.switch_plan import (
     CAPACITY,
     Move,
@@ -80,7 +80,7 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
     findings += [probe, *ready, *(one for one in own if one.code != CAPACITY), *found, *_gates_note(target)]
     lines = [f"deploy   {now_there.version or 'nothing'} → {request.version} on {to.upper()}"]
     lines += deployer.describe_deploy(to, request.version)
-    lines += smoke_lines(target, request.service, to, request.version)
+    lines += smoke_lines(target, template_values(target, request.service, to, request.version))
     replaces = now_there.version or now_there.artifact
     move = Move(state=state, to=to, stages=stages, deploys=tuple(lines), replaces=replaces, sides=sides)
     return make_plan(request, policy, target, move, without_production(findings))

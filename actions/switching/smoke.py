@@ -1,10 +1,11 @@
-"""The smoke test: a command of the config that is pointed at the idle color before traffic gets there."""
+"""The smoke test: a command of the config that is pointed at the idle side before traffic gets there."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from actions.switching.commands import Commands
-from actions.targets import ServiceTarget, SwitchTarget
+from actions.targets import ServiceTarget
 from backends.commands import CommandEnd, filled, run_bounded
 from backends.literals import shown_command
 
@@ -12,13 +13,13 @@ SMOKE_S = 600.0
 
 
 class Smoke:
-    """The command of one service, filled in for one color and version."""
+    """The command of one service, filled in with `values`."""
 
-    def __init__(self, target: SwitchTarget, commands: Commands, service: str, color: str, version: str) -> None:
+    def __init__(self, target: ServiceTarget[Any], commands: Commands, values: Mapping[str, str]) -> None:
         self._commands = commands
         self._env = target.settings.env
         self._directory = target.entry.base_dir
-        self._command = filled(target.settings.smoke, template_values(target, service, color, version))
+        self._command = filled(target.settings.smoke, values)
 
     @property
     def configured(self) -> bool:
@@ -35,14 +36,19 @@ class Smoke:
         return (await self.run(step)).why
 
 
-def smoke_lines(target: SwitchTarget, service: str, color: str, version: str) -> list[str]:
+def smoke_lines(target: ServiceTarget[Any], values: Mapping[str, str]) -> list[str]:
     """The command, as a plan names it; nothing where there is none."""
-    command = filled(target.settings.smoke, template_values(target, service, color, version))
+    command = filled(target.settings.smoke, values)
     return [f"smoke    {shown_command(command)}"] if command else []
 
 
 def template_values(target: ServiceTarget[Any], service: str, color: str, version: str) -> dict[str, str]:
     """What a command of the config may name. `url` is the base URL of the color."""
-    health = urlsplit(target.settings.health.get(color, ""))
-    url = f"{health.scheme}://{health.netloc}" if health.netloc else ""
+    url = base_url(target.settings.health.get(color, ""))
     return {"color": color, "version": version, "url": url, "service": service}
+
+
+def base_url(url: str) -> str:
+    """Scheme, host and port of `url`; empty for none."""
+    found = urlsplit(url)
+    return f"{found.scheme}://{found.netloc}" if found.netloc else ""

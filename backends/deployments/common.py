@@ -44,7 +44,8 @@ class DeploymentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     health: the health URL of each color, asked directly; its names are the colors. Healthy is HTTP 200 with the JSON
         `{"status": "healthy"}` and the color in the header of `probe` or as `environment`; `version` is what it runs.
     exposition: the metrics URL of each color: requests per second, errors and p95 of the panel.
-    smoke: a command that tests the idle color before it gets traffic; {url} is that color's base URL.
+    smoke: a command that tests the idle color before it gets traffic; {url} is that color's base URL, of `ecs-native`
+        and `codedeploy` that of `preview`.
     stages: percentages of traffic by strategy, as `{ canary = [5, 25, 50, 100] }`.
     stage_time: how long each stage is judged.
     bake: how long all traffic is judged before the action ends.

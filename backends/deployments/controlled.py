@@ -23,7 +23,7 @@ _UNHEEDED = {
     "deploy": "it puts versions out itself", "retire": "it takes the old tasks down itself",
     "stages": "it moves the traffic in stages of its own", "health": "its sides have no address of their own",
     "exposition": "its sides have no address of their own",
-    "smoke": "its candidate has no address before it gets traffic: test it in a hook of the service",
+    "smoke": "its candidate has no address here before it gets traffic: test it in a hook of the service",
     "env": "it runs no command of the entry",
 }  # fmt: skip
 _OF_GATES = ("stage_time", "bake")

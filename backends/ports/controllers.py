@@ -23,13 +23,15 @@ MIGRATES = "migration"
 
 class Pause(Struct, frozen=True, kw_only=True):
     """Where an operation waits. `id` changes from pause to pause; `until`: when it ends by itself, null for never;
-    `then`: what the system does at that time."""
+    `then`: what the system does at that time; `preview`: the URL where the candidate answers while it waits here,
+    before it has traffic; empty where it does not yet, or nobody knows where."""
 
     id: str
     why: str
     since: datetime | None = None
     until: datetime | None = None
     then: Literal["promote", "rollback", ""] = ""
+    preview: str = ""
 
     @property
     def words(self) -> str:

@@ -32,9 +32,11 @@ NONE_HERE = "there is no pause here: a hook of the service pauses it"
 class FakeController:
     """`fault` is taken by the next order: `lost`, `refused`, `killed before`, `killed after`, `external`. A release
     stands still in each of `waits` until `go` (or promote); what ends it by itself is in `end_with`. `deaf`: what it is
-    told is taken and shows no effect, in these words. `wants`: an abort leaves it told to run what it took back."""
+    told is taken and shows no effect, in these words. `wants`: an abort leaves it told to run what it took back.
+    `preview`: where the candidate answers while it waits without traffic."""
 
     order_settles_s = 0.3
+    heeds: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self.serial = itertools.count(2)
@@ -49,6 +51,7 @@ class FakeController:
         self.until = datetime.now(UTC)
         self.unreadable = ""
         self.deaf, self.wants = "", False
+        self.preview = ""
 
     @property
     def object_id(self) -> str:
@@ -150,7 +153,7 @@ class FakeController:
             return found
         pause = None
         if self.pause:
-            pause = Pause(id=self.pause, why="POST_SCALE_UP", until=self.until, then="promote")
+            pause = Pause(id=self.pause, why="POST_SCALE_UP", until=self.until, then="promote", preview=self.preview)
         shares = {"stable": 100 - self.share, "candidate": self.share}
         return replace(
             found, pause=pause, back=self.back, shares=shares, stage=self.stage, detail=self.stage, arrived=self.arrived

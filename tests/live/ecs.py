@@ -131,28 +131,38 @@ class EcsLab:
             "services": services, "timeout": "10s",
         }  # fmt: skip
 
-    def native(self, tag: str, *, strategy: str = "BLUE_GREEN", count: int = 1, **config: Any) -> dict[str, Any]:
-        """An entry of the type `ecs-native`: a service that ECS moves between two target groups, at rest."""
+    def native(
+        self, tag: str, *, strategy: str = "BLUE_GREEN", count: int = 1, tested: bool = False, **config: Any
+    ) -> dict[str, Any]:
+        """An entry of the type `ecs-native`: a service that ECS moves between two target groups, at rest; `tested`:
+        with a test listener."""
         name, groups = self.name("nat"), [self.group(), self.group()]
-        listener = self.listener(*groups)
+        listener, testing = self.listener(*groups), self.listener(*groups) if tested else ""
         advanced = {
             "alternateTargetGroupArn": groups[1], "productionListenerRule": listener,
-            "roleArn": "arn:aws:iam::123456789012:role/ecs",
+            "roleArn": "arn:aws:iam::123456789012:role/ecs", **({"testListenerRule": testing} if testing else {}),
         }  # fmt: skip
         self.service(
             name, tag, groups[0], count=count, advanced={"advancedConfiguration": advanced},
             deploymentConfiguration={"strategy": strategy, "bakeTimeInMinutes": 1, **config},
         )  # fmt: skip
         self.steady(name)
-        return {"aws": self.aws.access, "cluster": CLUSTER, "service": name, "timeout": "10s", "_listener": listener}
+        return {
+            "aws": self.aws.access, "cluster": CLUSTER, "service": name, "timeout": "10s", "_listener": listener,
+            **({"_testing": testing} if testing else {}),
+        }  # fmt: skip
 
-    def codedeploy(self, tag: str, *, wait_min: int = 0, ready_min: int = 0, **group: Any) -> dict[str, Any]:
+    def codedeploy(
+        self, tag: str, *, wait_min: int = 0, ready_min: int = 0, tested: bool = False, **group: Any
+    ) -> dict[str, Any]:
         """An entry of the type `codedeploy`: a group with its service, at rest; `wait_min`: how long the old tasks
-        stay, `ready_min`: how long it waits before traffic moves."""
+        stay, `ready_min`: how long it waits before traffic moves; `tested`: with a test listener."""
         name = self.name("cd")
         groups = [f"{name}-a", f"{name}-b"]
         arns = [self.group(each) for each in groups]
-        listener = self.listener(*arns)
+        listener, testing = self.listener(*arns), self.listener(*arns) if tested else ""
+        routes = {"prodTrafficRoute": {"listenerArns": [listener]}}
+        routes |= {"testTrafficRoute": {"listenerArns": [testing]}} if testing else {}
         self.service(name, tag, arns[0], deploymentController={"type": "CODE_DEPLOY"})
         until(lambda: self.look(name)["runningCount"] == 1, "its task runs")
         deploy = self.aws.client("codedeploy")
@@ -164,7 +174,7 @@ class EcsLab:
             ecsServices=[{"serviceName": name, "clusterName": CLUSTER}],
             deploymentStyle={"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"},
             loadBalancerInfo={"targetGroupPairInfoList": [
-                {"targetGroups": [{"name": each} for each in groups], "prodTrafficRoute": {"listenerArns": [listener]}}
+                {"targetGroups": [{"name": each} for each in groups], **routes}
             ]},
             blueGreenDeploymentConfiguration={
                 "terminateBlueInstancesOnDeploymentSuccess": {
@@ -181,6 +191,7 @@ class EcsLab:
         return {
             "aws": self.aws.access, "application": name, "deployment_group": "main", "cluster": CLUSTER,
             "service": name, "timeout": "10s", "_listener": listener,
+            **({"_testing": testing} if testing else {}),
         }  # fmt: skip
 
     def appspec(self, definition: str, **hooks: str) -> dict[str, Any]:

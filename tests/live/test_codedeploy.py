@@ -103,6 +103,14 @@ async def test_a_release_uses_the_current_appspec_with_its_hooks(make: Make) -> 
     assert (found.view.stable.version, found.before.version, found.returned) == ("2.5.0", "2.4.5", False)
 
 
+async def test_a_group_that_never_deployed_is_said_to_have_no_appspec_yet(make: Make) -> None:
+    group = await make()
+    before = await group.controller.observe()
+    findings = await group.controller.preflight(before, Order(order="release", version="2.5.0"))
+    (said,) = (each for each in findings if each.code == "appspec")
+    assert (said.level, "without hooks" in said.text) == ("warning", True), said
+
+
 async def test_the_wait_before_traffic_moves_is_a_pause_that_promote_ends(make: Make) -> None:
     group = await make(ready_min=60)
     ident = await group.release("2.5.0")

@@ -17,7 +17,7 @@ API: https://docs.aws.amazon.com/codedeploy/latest/APIReference/
 
 import asyncio
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from backends.aws.account import SETTLES_S, account_of
@@ -33,7 +33,7 @@ from backends.deployments.controlled import (
     version_layer,
 )
 from backends.deployments.ecs.cluster import Cluster, unfit
-from backends.deployments.ecs.controlled import ControlledConfig
+from backends.deployments.ecs.controlled import ControlledConfig, smoke_findings
 from backends.deployments.ecs.native_guards import red_alarms
 from backends.deployments.ecs.wire import short_of
 from backends.errors import BackendError
@@ -75,8 +75,14 @@ class CodeDeployController:
         self._cluster = Cluster(self._account, config.cluster)
         self._ordering = asyncio.Lock()
         self._reader = GroupReader(
-            self._account, self._cluster, config.application, config.deployment_group, config.service, config.container
-        )
+            self._account, self._cluster, config.application, config.deployment_group, config.service,
+            config.container, config.preview,
+        )  # fmt: skip
+
+    @property
+    def heeds(self) -> Collection[str]:
+        """The keys of commands that count."""
+        return self._config.heeds
 
     @property
     def object_id(self) -> str:
@@ -202,13 +208,23 @@ class CodeDeployController:
             spec = self._spec(seen, "preflight")
         except BackendError as error:
             return [Finding(level="block", code="appspec", text=error.message, fix=error.fix)]
+        if not seen.spec:
+            text = "no deployment of the group has ended well yet: a new AppSpec is made, without hooks"
+            return [
+                Finding(level="warning", code="appspec", text=text, fix="deploy once with hooks, where there are any")
+            ]
         named = ", ".join(quoted(name) for name in hooks(spec)) or "none"
         return [Finding(level="ok", code="appspec", text=f"the AppSpec that ran last is used again; hooks: {named}")]
 
     async def _group_findings(self, seen: Seen) -> list[Finding]:
         group, found = seen.group, list[Finding]()
         waits = group.blue_green_deployment_configuration
-        if waits.deployment_ready_option.action_on_timeout == "STOP_DEPLOYMENT":
+        is_waited = waits.deployment_ready_option.action_on_timeout == "STOP_DEPLOYMENT"
+        found += smoke_findings(
+            self._config.smoke, listener=group.has_test_listener, waits=is_waited, of=self._reader.where,
+            pause="deploymentReadyOption STOP_DEPLOYMENT of the group",
+        )  # fmt: skip
+        if is_waited:
             minutes = waits.deployment_ready_option.wait_time_in_minutes
             text = f"it waits for `promote` before traffic moves, and is stopped after {minutes} min"
             found.append(Finding(level="ok", code="pause", text=text))

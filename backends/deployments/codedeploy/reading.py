@@ -46,17 +46,20 @@ class Seen(Struct, kw_only=True):
 
 
 class GroupReader:
-    """Reads one deployment group. `container`: whose image is the version; empty: the one behind the load balancer."""
+    """Reads one deployment group. `container`: whose image is the version; empty: the one behind the load balancer.
+    `preview`: the URL at its test listener."""
 
     def __init__(
-        self, account: Account, cluster: Cluster, application: str, group: str, service: str, container: str
-    ) -> None:
+        self, account: Account, cluster: Cluster, application: str, group: str, service: str, container: str,
+        preview: str = "",
+    ) -> None:  # fmt: skip
         self._account = account
         self._cluster = cluster
         self._application = application
         self._group = group
         self._service = service
         self._container = self._chosen = container
+        self._preview = preview
         self._ended: dict[str, Deployment] = {}
         self._sets: list[ServiceTaskSet] = []
 
@@ -79,7 +82,7 @@ class GroupReader:
         before, returned = await self._before(history, operation, stable)
         if operation is not None and operation.left:  # it is put right by what it came from, never by anything older
             before, returned = operation.source, False
-        spec = next((each.revision.text for each in history if each.status == "Succeeded" and each.revision.text), "")
+        spec = next((each.revision.text for each in history if _ended_well(each) and each.revision.text), "")
         state = self._state(operation, stable, before, returned)
         return Seen(state=state, group=group, service=service, newest=newest, target=target, spec=spec)
 
@@ -178,11 +181,7 @@ class GroupReader:
         self, history: Sequence[Deployment], operation: Operation | None, stable: Version | None
     ) -> tuple[Version | None, bool]:
         """What was stable before, and whether the newest change, open or ended, was a way back."""
-        good = [
-            task_definition(each.revision.text)
-            for each in history
-            if each.status == "Succeeded" and not each.rollback_info.rollback_triggering_deployment_id
-        ]
+        good = [task_definition(each.revision.text) for each in history if _ended_well(each)]
         known = [arn for arn in good if arn]
         oldest_first = known[::-1]
         if operation is not None and operation.open:
@@ -220,7 +219,7 @@ class GroupReader:
             stage=event.lifecycle_event_name if event is not None and state == "open" else "",
             step=EVENTS.index(event.lifecycle_event_name) + 1
             if event is not None and event.lifecycle_event_name in EVENTS and state == "open" else None,
-            steps_total=len(EVENTS) if state == "open" else None, pause=_pause(found, target),
+            steps_total=len(EVENTS) if state == "open" else None, pause=_pause(found, target, self._preview),
             stamp=ours[1] if ours else "", by="" if ours else _creator(found), ask="" if ours else f"`{ASK}` names who",
             detail=_detail(found, rollback, target, event, state, weight), began_at=began, ended_at=ended,
             took_s=((ended or datetime.now(UTC)) - began).total_seconds() if began else None,
@@ -261,6 +260,11 @@ class GroupReader:
         return ControllerState(view=view, revision=token, newest=operation, before=before, returned=returned)
 
 
+def _ended_well(found: Deployment) -> bool:
+    """Whether it put a version out. One that took another back brought none, whatever its revision says."""
+    return found.status == "Succeeded" and not found.rollback_info.rollback_triggering_deployment_id
+
+
 def _state_of(found: Deployment, rollback: Deployment | None, *, moved: bool) -> tuple[OperationState, bool]:
     """How it stands, and whether it is on its way back."""
     if found.status not in _ENDED:
@@ -294,7 +298,7 @@ def _event(target: Target | None) -> Event | None:
     return running or (ended[-1] if ended else None)
 
 
-def _pause(found: Deployment, target: Target | None) -> Pause | None:
+def _pause(found: Deployment, target: Target | None, preview: str = "") -> Pause | None:
     """READY_WAIT: it waits to be continued before any traffic moves."""
     if found.status != "Ready":
         return None
@@ -304,7 +308,7 @@ def _pause(found: Deployment, target: Target | None) -> Pause | None:
     until = since + timedelta(minutes=ready.wait_time_in_minutes) if since and ready.wait_time_in_minutes else None
     return Pause(
         id=f"{found.deployment_id}:READY_WAIT", why="READY_WAIT", since=since, until=until,
-        then="rollback" if until else "",
+        then="rollback" if until else "", preview=preview,
     )  # fmt: skip
 
 

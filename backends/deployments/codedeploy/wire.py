@@ -161,6 +161,24 @@ class Last(Struct, rename="camel"):
     deployment_id: str = ""
 
 
+class Route(Struct, rename="camel"):
+    """The listeners of one kind of traffic."""
+
+    listener_arns: list[str] = []
+
+
+class Pair(Struct, rename="camel"):
+    """The two target groups of a service, and what sends to them."""
+
+    test_traffic_route: Route | None = None
+
+
+class Balancing(Struct, rename="camel"):
+    """What is before a service."""
+
+    target_group_pair_info_list: list[Pair] = []
+
+
 class Group(Struct, rename="camel"):
     """A deployment group."""
 
@@ -171,9 +189,16 @@ class Group(Struct, rename="camel"):
     alarm_configuration: Alarms = field(default_factory=Alarms)
     auto_rollback_configuration: Switch = field(default_factory=Switch)
     blue_green_deployment_configuration: BlueGreen = field(default_factory=BlueGreen)
+    load_balancer_info: Balancing = field(default_factory=Balancing)
     target_revision: Revision | None = None
     last_attempted_deployment: Last = field(default_factory=Last)
     last_successful_deployment: Last = field(default_factory=Last)
+
+    @property
+    def has_test_listener(self) -> bool:
+        """Whether one reaches the new tasks before they get traffic."""
+        routes = (each.test_traffic_route for each in self.load_balancer_info.target_group_pair_info_list)
+        return any(route is not None and route.listener_arns for route in routes)
 
 
 class ServiceTaskSet(Struct, rename="camel"):

@@ -16,6 +16,7 @@ API: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type
 
 import asyncio
 import shlex
+from collections.abc import Collection
 
 from backends.aws.account import SETTLES_S, account_of
 from backends.deployments.alb.health import endpoints_of, read_group
@@ -30,9 +31,9 @@ from backends.deployments.controlled import (
     version_layer,
 )
 from backends.deployments.ecs.cluster import Cluster, unfit
-from backends.deployments.ecs.controlled import ControlledConfig
-from backends.deployments.ecs.native_guards import alarm_findings, guard_findings, hook_findings
-from backends.deployments.ecs.native_state import NativeReader, Seen
+from backends.deployments.ecs.controlled import ControlledConfig, smoke_findings
+from backends.deployments.ecs.native_guards import alarm_findings, guard_findings, hook_findings, waits_in
+from backends.deployments.ecs.native_state import TESTED_IN, NativeReader, Seen
 from backends.deployments.ecs.wire import short_of
 from backends.errors import BackendError
 from backends.images import TAG_FIX, version_problem
@@ -66,7 +67,12 @@ class NativeController:
         self._account = account_of(config.aws, context.base_dir, timeout_s=float(config.timeout))
         self._cluster = Cluster(self._account, config.cluster)
         self._ordering = asyncio.Lock()
-        self._reader = NativeReader(self._cluster, config.service, config.container)
+        self._reader = NativeReader(self._cluster, config.service, config.container, config.preview)
+
+    @property
+    def heeds(self) -> Collection[str]:
+        """The keys of commands that count."""
+        return self._config.heeds
 
     @property
     def object_id(self) -> str:
@@ -110,7 +116,11 @@ class NativeController:
         config = seen.service.deployment_configuration
         lasting = await self._account.lifetime(float(self._config.bake))
         alarms = await alarm_findings(self._account, config)
-        return [who, *lasting, *guard_findings(config), *hook_findings(config), *alarms]
+        tested = smoke_findings(
+            self._config.smoke, listener=seen.service.has_test_listener, waits=waits_in(config, TESTED_IN),
+            of=f"service {self._config.service}", pause="a PAUSE hook at POST_TEST_TRAFFIC_SHIFT",
+        )  # fmt: skip
+        return [who, *lasting, *tested, *guard_findings(config), *hook_findings(config), *alarms]
 
     async def order(self, expected: ControllerState, order: Order, *, stamp: str) -> ControllerState:
         """A new revision by `update_service`, the hook's CONTINUE, or a stop that goes back. Raises as the port

@@ -1,5 +1,6 @@
 """What guards a deployment that ECS makes, and what pauses it: told before one is begun."""
 
+from collections.abc import Collection
 from typing import Any
 
 from backends.aws.account import Account
@@ -33,6 +34,12 @@ def hook_findings(config: dict[str, Any]) -> list[Finding]:
             text = f"it waits at {stages} for `promote`, and goes back after {minutes} min where nobody answers"
             found.append(Finding(level="ok", code="pause", text=text))
     return found
+
+
+def waits_in(config: dict[str, Any], stages: Collection[str]) -> bool:
+    """Whether a hook waits for a person in one of `stages`."""
+    pauses = (hook for hook in config.get("lifecycleHooks") or [] if hook.get("targetType") == "PAUSE")
+    return any(set(hook.get("lifecycleStages") or []) & set(stages) for hook in pauses)
 
 
 async def alarm_findings(account: Account, config: dict[str, Any]) -> list[Finding]:

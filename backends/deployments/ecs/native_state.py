@@ -24,6 +24,8 @@ STAGES = (
     "RECONCILE_SERVICE", "PRE_SCALE_UP", "SCALE_UP", "POST_SCALE_UP", "TEST_TRAFFIC_SHIFT", "POST_TEST_TRAFFIC_SHIFT",
     "PRODUCTION_TRAFFIC_SHIFT", "POST_PRODUCTION_TRAFFIC_SHIFT", "BAKE_TIME", "CLEAN_UP",
 )  # fmt: skip
+TESTED_IN = frozenset({"POST_TEST_TRAFFIC_SHIFT", "PRE_PRODUCTION_TRAFFIC_SHIFT"})
+"""The stages in which the test listener reaches the new tasks, and no other does."""
 HISTORY = 10
 ASK = "aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=UpdateService"
 _STATES: dict[str, OperationState] = {
@@ -50,12 +52,14 @@ class Seen(Struct, kw_only=True):
 
 
 class NativeReader:
-    """Reads one service. `container`: whose image is the version; empty: the one behind the load balancer."""
+    """Reads one service. `container`: whose image is the version; empty: the one behind the load balancer. `preview`:
+    the URL at its test listener."""
 
-    def __init__(self, cluster: Cluster, service: str, container: str) -> None:
+    def __init__(self, cluster: Cluster, service: str, container: str, preview: str = "") -> None:
         self._cluster = cluster
         self._service = service
         self._container = container
+        self._preview = preview
         self._revisions: dict[str, ServiceRevision] = {}
 
     async def look(self) -> Seen:
@@ -110,7 +114,8 @@ class NativeReader:
             source=self._revision(source), back=found.status in _BACK,
             shares=_shares(source, target), stage=stage,
             step=STAGES.index(stage) + 1 if stage in STAGES else None, steps_total=len(STAGES) if stage else None,
-            pause=_pause(found) if state == "open" and found.status == "IN_PROGRESS" else None, stamp=stamp,
+            pause=_pause(found, self._preview) if state == "open" and found.status == "IN_PROGRESS" else None,
+            stamp=stamp,
             by="" if stamp else f"somebody since {local_words(began, UTC)}" if began else "somebody",
             ask="" if stamp else f"`{ASK}` names who", detail=await self._detail(found, state),
             began_at=began, ended_at=ended, took_s=took,
@@ -262,13 +267,13 @@ def _shares(source: Weighted | None, target: Weighted | None) -> dict[str, int]:
     return {"stable": 100 - candidate if source is not None else 0, "candidate": candidate}
 
 
-def _pause(found: ServiceDeployment) -> Pause | None:
+def _pause(found: ServiceDeployment, preview: str = "") -> Pause | None:
     for hook in found.lifecycle_hook_details:
         if hook.status == "AWAITING_ACTION":
             ends: Literal["promote", "rollback"] = "promote" if hook.timeout_action == "CONTINUE" else "rollback"
             return Pause(
                 id=hook.hook_id, why=found.lifecycle_stage or "a hook", since=found.updated_at, until=hook.expires_at,
-                then=ends if hook.expires_at else "",
+                then=ends if hook.expires_at else "", preview=preview if found.lifecycle_stage in TESTED_IN else "",
             )  # fmt: skip
     return None
 

@@ -96,6 +96,11 @@ class Service(Struct, rename="camel"):
             return ""
         return f"service {self.service_name} is of launch type EXTERNAL: no load balancer reaches its tasks"
 
+    @property
+    def has_test_listener(self) -> bool:
+        """Whether one reaches the new tasks of a deployment before they get traffic."""
+        return any(each.advanced_configuration.get("testListenerRule") for each in self.load_balancers)
+
     def chosen(self, container: str) -> str:
         """The container whose image is the version: that of the config, or the one behind the load balancer."""
         return container or container_behind(self.load_balancers)
