@@ -11,6 +11,15 @@ from backends.text import clean
 T = TypeVar("T")
 
 
+async def serves(api: KubernetesApi, version: str, plural: str) -> bool:
+    """Whether the cluster knows that kind in `version` (`argoproj.io/v1alpha1`); True where nobody can tell."""
+    try:
+        found = await api.get(f"/apis/{version}", ServedResources)
+    except BackendError as error:
+        return error.kind != "not_found"
+    return any(each.name == plural for each in found.resources or ())
+
+
 class CustomKind:
     """`kind` (`HTTPRoute`) and its `plural` of `group`, in one of `versions`, the best first. `product` installs it;
     empty where Kubernetes itself has it."""

@@ -181,13 +181,17 @@ async def api(tmp_path: Path) -> AsyncIterator[tuple[FakeKubernetes, KubernetesA
         ("argo-cd", {"application": "web"}, "Argo CD is not installed there"),
     ],
 )
+@pytest.mark.parametrize("others", [[], [{"name": "analysisruns", "kind": "AnalysisRun"}]])
 async def test_a_cluster_without_the_kind_says_so(
-    api: tuple[FakeKubernetes, KubernetesApi], tmp_path: Path, http: Http, kind: str, entry: dict[str, Any], words: str
-) -> None:
+    api: tuple[FakeKubernetes, KubernetesApi], tmp_path: Path, http: Http, kind: str, entry: dict[str, Any],
+    words: str, others: list[Any],
+) -> None:  # fmt: skip
     server, _ = api
+    if others:  # of its group: the API server answers with a page that says nothing
+        server.objects["/apis/argoproj.io/v1alpha1"] = (200, {"resources": others})
     told = {**entry, "kubeconfig": str(server.kubeconfig(tmp_path))}
     adapter = build("deployments", kind, told, AdapterContext("web", tmp_path, tmp_path, http))
-    missing = (404, {"kind": "Status", "message": "the server could not find the requested resource"})
+    missing = (404, {} if others else {"kind": "Status", "message": "the server could not find the requested resource"})
     for namespace, plural in (("shop", "rollouts"), ("argocd", "applications")):
         server.objects[f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/{plural}/web"] = missing
     try:

@@ -21,6 +21,7 @@ from backends.errors import BackendError
 from backends.http import READ_TIMEOUT_S, Http, refusal
 from backends.json_text import decode_text
 from backends.kubernetes.api import KubernetesApi
+from backends.kubernetes.custom import serves
 from backends.kubernetes.patches import operation
 from backends.models import Finding
 from backends.redaction import quoted
@@ -170,7 +171,7 @@ class ClusterDoor:
         try:
             return await self._api.get(await self._path(), Application)
         except BackendError as error:
-            if error.kind == "not_found" and "could not find the requested resource" in error.message:
+            if error.kind == "not_found" and not await serves(self._api, ARGO, "applications"):
                 where = (await self._api.access()).where
                 words = f"{where} knows no Applications (argoproj.io/v1alpha1): Argo CD is not installed there"
                 raise BackendError("config", words, fix="correct `kube_context` of this entry") from None

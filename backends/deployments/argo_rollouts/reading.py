@@ -5,10 +5,10 @@ from backends.deployments.argo_rollouts.state import Seen
 from backends.deployments.argo_rollouts.wire import ReplicaSet, Rollout
 from backends.errors import BackendError
 from backends.kubernetes.api import KubernetesApi
+from backends.kubernetes.custom import serves
 from backends.kubernetes.wire import Items
 from backends.redaction import quoted
 
-_NO_SUCH_PATH = ("the server could not find the requested resource", "page not found")
 NOT_INSTALLED_FIX = "install Argo Rollouts there, or correct `kube_context` of this entry"
 
 
@@ -47,12 +47,13 @@ class RolloutReader:
         try:
             return await self._api.get(await self.path(), Rollout)
         except BackendError as error:
-            if error.kind == "not_found" and any(words in error.message for words in _NO_SUCH_PATH):
+            if error.kind == "not_found" and not await serves(self._api, ARGO, "rollouts"):
                 where = (await self._api.access()).where
                 words = f"{where} knows no Rollouts (argoproj.io/v1alpha1): the CRD of Argo Rollouts is not installed"
                 raise BackendError("config", words, fix=NOT_INSTALLED_FIX, status=404) from None
             if error.kind == "not_found":
                 namespace = quoted(await self._api.namespace(), 64)
                 words = f'no Rollout "{quoted(self._name, 128)}" in namespace {namespace}'
-                raise BackendError("not_found", words, status=404) from None
+                fix = f"`kubectl get rollouts -n {namespace}` names them: correct the entry"
+                raise BackendError("not_found", words, fix=fix, status=404) from None
             raise
