@@ -30,7 +30,7 @@ from console.runners import JOURNAL_VARIABLE, build_described
 
 DESCRIBED = "described.json"
 """Beside the journal: the entry of the service, as a config would have it."""
-WRITES = ("shift", "deploy", "restore", "retire")
+WRITES = ("shift", "deploy", "restore", "retire", "order")
 
 
 class Instants:

@@ -253,8 +253,9 @@ class Chaos:
         return action, self._doomed
 
     async def _described(self) -> None:
-        entry = (await self.bench.targets.switch(self.bench.service)).entry
-        (self._location.directory / DESCRIBED).write_bytes(msgspec.json.encode(entry, enc_hook=str))
+        targets, service = self.bench.targets, self.bench.service
+        target = await targets.controller(service) or await targets.switch(service)
+        (self._location.directory / DESCRIBED).write_bytes(msgspec.json.encode(target.entry, enc_hook=str))
 
     async def _doom(self, action_id: str, digest: str, *ttl: str) -> None:
         await self._described()

@@ -1,4 +1,4 @@
-"""A canary over an HTTPRoute, judged by a real Prometheus that scrapes the pods of both colors."""
+"""A canary over an HTTPRoute and over a VirtualService, judged by a real Prometheus that scrapes both colors."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tests.live.kubernetes import Cluster
 from tests.live.process import until
 from tests.live.prometheus import Exporter, PrometheusServer
 from tests.live.require import program
-from tests.live.routes import routed
+from tests.live.routes import KINDS, routed
 from tests.live.teal import CommandLine
 from tests.load import Load
 
@@ -34,14 +34,17 @@ url = "{prometheus}"
 """
 
 
-async def test_a_canary_over_a_route_is_judged_by_its_share_and_taken_back(kube: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_canary_over_a_route_is_judged_by_its_share_and_taken_back(
+    kube: Cluster, tmp_path: Path, kind: str
+) -> None:
     program("prometheus")
     exporter = Exporter()
     port = int(kube.metrics_url.rpartition(":")[2].partition("/")[0])
     prometheus = PrometheusServer(tmp_path, exporter, also=[port])
     prometheus.start()
     try:
-        with routed(kube, "gateway-api") as space:
+        with routed(kube, kind) as space:
             stages = {"stages": {"canary": [25, 100]}, "stage_time": "20s", "bake": "1s", "metrics": "prom"}
             teal = CommandLine(tmp_path, {"type": space.kind, **space.config(**stages)})
             with (tmp_path / "config.toml").open("a") as config:
