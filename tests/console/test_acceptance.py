@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.warm import Job, called
+
 pytestmark = pytest.mark.xdist_group("sandbox")
 
 LOAD = {"rps": "200", "seconds": "12s"}
@@ -23,15 +25,13 @@ class Teal:
         self.env = {"PATH": path, "HOME": str(home), "TEAL_STATE_DIR": str(home / "state"), "LANG": "C.UTF-8"}
         self.env |= {"TEAL_CONTEXT": "sandbox", "TEAL_SANDBOX_BAKE": "2s"}
 
-    def run(self, *arguments: str, config: str = "") -> subprocess.CompletedProcess[str]:
-        env = {**self.env, **({"TEAL_CONFIG": config} if config else {})}
-        command = [sys.executable, "-m", "console.cli.main", *arguments]
-        return subprocess.run(
-            command, env=env, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, check=False
-        )
+    def run(self, *arguments: str, cold: bool = False) -> subprocess.CompletedProcess[str]:
+        """`cold`: as a new interpreter, else forked from one that has imported all."""
+        module = "console.cli.main" if cold else "tests.warm_teal"
+        return called(Job(module, "main", list(arguments), self.env, cold=cold), within_s=120)
 
-    def json(self, *arguments: str) -> dict[str, Any]:
-        ended = self.run(*arguments, "-o", "json")
+    def json(self, *arguments: str, cold: bool = False) -> dict[str, Any]:
+        ended = self.run(*arguments, "-o", "json", cold=cold)
         assert ended.stdout, ended.stderr
         return {"exit": ended.returncode, **json.loads(ended.stdout)}
 
@@ -43,7 +43,7 @@ class Teal:
 @pytest.fixture(scope="module")
 def teal(tmp_path_factory):
     runner = Teal(tmp_path_factory.mktemp("home"))
-    started = runner.run("sandbox", "start")
+    started = runner.run("sandbox", "start", cold=True)
     assert started.returncode == 0, started.stderr
     yield runner
     runner.run("sandbox", "stop")
@@ -56,7 +56,7 @@ def healthy(teal):
 
 
 def test_status_shows_real_work_on_every_panel(teal):
-    status = teal.json("status")
+    status = teal.json("status", cold=True)
     assert status["schema"] == "teal/v1/status"
     assert {run["pipeline"] for run in status["pipelines"]} == {"production_data_pipeline", "monitoring_and_alerting"}
     assert {score["dataset"] for score in status["quality"]} >= {"customers", "transactions"}

@@ -1,7 +1,6 @@
 """One sandbox for all tests in a terminal, and a way to open the console on it."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ import msgspec
 import pytest
 
 from tests.terminal.harness import Terminal
+from tests.warm import Job, called
 
 TEAL = str(Path(sys.executable).with_name("teal"))
 _FROM_OUTSIDE = ("PATH", "PYTHONPATH", "TZ")
@@ -32,11 +32,9 @@ class Sandbox:
 
     def teal(self, *arguments: str, code: int = 0) -> str:
         """Run `teal` without a terminal; what it printed."""
-        done = subprocess.run(
-            [TEAL, *arguments], env=self.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=90, check=False
-        )
-        assert done.returncode == code, done.stderr.decode()
-        return done.stdout.decode()
+        done = called(Job("tests.warm_teal", "main", list(arguments), self.env), within_s=90)
+        assert done.returncode == code, done.stderr
+        return done.stdout
 
     @property
     def actions(self) -> list[dict[str, Any]]:

@@ -69,6 +69,7 @@ class Terminal:
         self.raw = bytearray()
         self.closed = False
         self._screen = _Screen(columns, rows)
+        self._lines: list[str] | None = None
         self._stream = pyte.ByteStream(self._screen)
         self._set_size(columns, rows)
         self.modes_before = termios.tcgetattr(slave)
@@ -109,6 +110,7 @@ class Terminal:
     def resize(self, columns: int, rows: int) -> None:
         """Another size, and the signal that says so."""
         self._screen.resize(rows, columns)
+        self._lines = None
         self._set_size(columns, rows)
 
     def _set_size(self, columns: int, rows: int) -> None:
@@ -135,6 +137,7 @@ class Terminal:
         except OSError:  # EIO: nobody has the terminal open any more
             return False
         self.raw += data
+        self._lines = None
         self._stream.feed(data.replace(_KITTY_OFF, b""))
         return bool(data)
 
@@ -170,7 +173,9 @@ class Terminal:
     @property
     def lines(self) -> list[str]:
         """The screen, a string a row, without trailing blanks."""
-        return [line.rstrip() for line in self._screen.display]
+        if self._lines is None:  # kept until more comes: pyte takes 10 ms to draw it, and it is asked for in loops
+            self._lines = [line.rstrip() for line in self._screen.display]
+        return self._lines
 
     @property
     def text(self) -> str:
