@@ -73,6 +73,8 @@ class Guard(Rights):
         self._freezes: dict[str, bool] = {}
         self._thawed = threading.Event()
         self.frozen = threading.Event()
+        self.rewrites: dict[bytes, bytes] = {}
+        """What goes on in another form: for what simecs tells by a name."""
 
     def freeze(self, right: str, *, taken: bool) -> None:
         """The next call of `right` gets no answer; `taken`: it has its effect all the same. `frozen` is set then."""
@@ -106,7 +108,10 @@ class Guard(Rights):
         """What the bench answers."""
         asking = http.client.HTTPConnection(str(self._upstream.hostname), self._upstream.port, timeout=60)
         with contextlib.closing(asking):
-            kept = {name: value for name, value in headers.items() if name.lower() not in ("connection", "expect")}
+            dropped = ("connection", "expect", "content-length")
+            kept = {name: value for name, value in headers.items() if name.lower() not in dropped}
+            for word, other in self.rewrites.items():
+                body = body.replace(word, other)
             asking.request(method, path, body=body, headers=kept)
             answer = asking.getresponse()
             return answer.status, answer.getheaders(), answer.read()
