@@ -128,7 +128,8 @@ def refused(state: ControllerState, word: OrderName, how: str = "") -> list[Find
 
 
 def _locked(service: str, operation: Operation) -> Refused:
-    who = operation.by or "somebody"
+    ours = operation.stamp.partition(":")[0]
+    who = operation.by or (f"the action {ours}" if ours else "somebody")
     words = f"{service}: {operation.name} of {who} is under way, to {operation.target.words}: {operation.detail}"
     fix = operation.ask or f"wait until it has ended, or {command('deploy abort', service)}"
     return Refused(6, ActionError(kind="held", message=words, fix=fix))
