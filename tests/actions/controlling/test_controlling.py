@@ -525,3 +525,10 @@ async def test_a_rollback_of_what_is_open_also_ends_that_it_is_wanted(desk: Desk
     desk.controller.complete()
     assert (await desk.ended(action)).status == "rolled_back"
     assert desk.controller.ordered == [("release", "2.0"), ("abort", ""), ("rollback", "1.0")]
+
+
+async def test_what_an_ended_action_of_ours_left_under_way_is_told_with_that_action(desk: Desk) -> None:
+    desk.controller.begin("3.0", stamp="01ABC:rollback")
+    with pytest.raises(Refused) as no:
+        await desk.gate.plan(RELEASE)
+    assert (no.value.exit_code, "of the action 01ABC is under way" in no.value.error.message) == (6, True)
