@@ -114,16 +114,20 @@ class SilenceExpected(Expected, frozen=True, kw_only=True):
 
 
 class NewSilence(SilenceExpected, frozen=True, kw_only=True):
-    """Of one that is made: what it hides, and how many alerts that is now."""
+    """Of one that is made: what it hides, and how many alerts that is now. `extends`: the one that is the same and is
+    made to last longer instead."""
 
     matchers: tuple[Matcher, ...]
     matches: int
+    extends: str | UnsetType = UNSET
 
 
 class KnownSilence(SilenceExpected, frozen=True, kw_only=True):
-    """Of one that is there; UNSET where none is, and nothing is to be done."""
+    """Of one that is there; UNSET where none is, and nothing is to be done. `exactly`: it ends at `until`, and no
+    later."""
 
     silence_id: str | UnsetType = UNSET
+    exactly: bool | UnsetType = UNSET
 
 
 class _Told(Struct):

@@ -44,7 +44,8 @@ class Request(Struct, frozen=True, kw_only=True):
     `backend/…` of an alert or a silence.
 
     `ref` is the run for retry, cancel and approve; `to` a flip's color (empty: the other one); `params` a trigger's.
-    Of alerts, `ref` is the alert or the silence; a silence may have `matchers` instead, and lasts for `for_s` seconds.
+    Of alerts, `ref` is the alert or the silence; a silence may have `matchers` instead, and lasts for `for_s` seconds;
+    one that is extended may be told to end at `until`, also earlier than it does.
     `version` is what a release puts on the idle color or a reject rejects, `strategy` how traffic is moved there
     (empty: all at once), of a promote what it skips (`full`, `skip-step`). A freeze lasts for `for_s`, or until
     it is taken back. With `order` set it is an order to the open action `ref`, whose `kind` and `service` it has.
@@ -57,6 +58,7 @@ class Request(Struct, frozen=True, kw_only=True):
     params: Params = field(default_factory=dict)
     matchers: tuple[Matcher, ...] = ()
     for_s: float | None = None
+    until: datetime | None = None
     timeout_s: float | None = None
     overrides: tuple[str, ...] = ()
     version: str = ""

@@ -100,7 +100,7 @@ class AlertOrder:
         result = await self._send_it(self)
         ref = f"{self._backend}/{result.id}"
         changes = Changes(changed=result.changed, ref=ref)
-        if self._makes:
+        if self._makes and not (isinstance(self.expected, NewSilence) and self.expected.extends):
             changes = replace(changes, undo=command("alert unsilence", ref))
         after = {"id": result.id, "visible_on": result.visible_on, "behind": result.behind, "lost": result.lost}
         await work.observed("order", after, "applied" if result.changed else "already so", changes=changes)
@@ -140,7 +140,7 @@ async def _silence(order: AlertOrder, *, ack: bool = False) -> SilenceResult:
 
 async def _extend(order: AlertOrder) -> SilenceResult:
     known = order.plan.expecting(KnownSilence)
-    return await order.adapter.extend(known.silence_id or "", known.until)
+    return await order.adapter.extend(known.silence_id or "", known.until, exactly=bool(known.exactly))
 
 
 async def _expire(order: AlertOrder) -> SilenceResult:

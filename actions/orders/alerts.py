@@ -4,19 +4,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from shlex import quote
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from actions.doing import Desk
 from actions.expected import KnownSilence, NewSilence, SilenceExpected
 from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import context_findings, with_overrides
-from actions.ids import now
+from actions.ids import now, time_text
 from actions.kinds import kind_of
 from actions.models import ActionError, Finding, GuardClass, Plan, PlanSummary, Refused, Request
 from actions.targets import SilencerTarget
 from backends.alerts.matchers import embraces_all, in_words
 from backends.alerts.naming import alert_words
-from backends.alerts.silences import equal_silence, lasts
+from backends.alerts.silences import ends_then, equal_silence, lasts
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Alert, Matcher, Silence
@@ -40,6 +40,7 @@ class AlertFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
 
     ref: str = ""
     for_s: float = 0.0
+    until: datetime | None = None
     matchers: tuple[Matcher, ...] = ()
     by: str = ""
     silence: str = ""
@@ -82,7 +83,7 @@ async def plan_alert(look: Look, usual_s: float | None, request: Request, desk: 
     target, policy = await desk.targets.silencer(request.service.partition("/")[0]), desk.policy
     for_s = 0.0 if usual_s is None else _lasting(request, usual_s)
     by = clean(str(desk.actor), 100)
-    until = now() + timedelta(seconds=for_s)
+    until = request.until or now() + timedelta(seconds=for_s)
     order = await look(Asked(request=request, target=target, for_s=for_s, until=until, by=by, zone=policy.zone))
     guard_class: GuardClass = "2" if for_s > SHORT_S else kind_of(request.kind).guard_class
     at = now()
@@ -90,7 +91,8 @@ async def plan_alert(look: Look, usual_s: float | None, request: Request, desk: 
     agreed = hash_of(
         AlertFacts(
             kind=request.kind, context=policy.context, service=request.service, from_=order.from_, to=order.to,
-            target=driven(target.entry), ref=request.ref, for_s=for_s, matchers=order.matchers, by=order.by,
+            target=driven(target.entry), ref=request.ref,
+            for_s=0.0 if request.until else for_s, until=request.until, matchers=order.matchers, by=order.by,
             silence=order.silence,
         )
     )  # fmt: skip
@@ -111,6 +113,11 @@ async def plan_alert(look: Look, usual_s: float | None, request: Request, desk: 
 
 def _lasting(request: Request, usual_s: float) -> float:
     for_s = usual_s if request.for_s is None else request.for_s
+    if request.until is not None:
+        for_s = (request.until - now()).total_seconds()
+        if for_s <= 0:
+            words = "--until is a time that is over"
+            raise BackendError("config", words, fix="`teal alert unsilence` ends a silence now")
     if not 0 < for_s <= LONGEST_S:
         raise BackendError("config", f"for {for_s:g} s: more than 0s, at most {Duration(LONGEST_S)}", fix="--for 2h")
     return for_s
@@ -140,6 +147,9 @@ async def _new_silence(asked: Asked, *, ack: bool) -> Order:
     same = [silence for silence in await adapter.silences() if set(silence.matchers) == set(matchers)]
     equal = equal_silence(same, by=by, ack=ack)
     told = f"silence  {in_words(matchers)} for {Duration(for_s)} by {by}{', as an acknowledgement' if ack else ''}"
+    unsilence = (
+        command("alert unsilence", alert.ref) if alert else "teal alert unsilence REF, which the action will tell"
+    )
     longer = f"extend   {equal.id}, which is the same and ends sooner" if equal is not None else ""
     return Order(
         from_=alert.state if alert else "",
@@ -151,10 +161,16 @@ async def _new_silence(asked: Asked, *, ack: bool) -> Order:
             *_reach(matchers, matched, alerts, target.watchdog),
             *besides.findings,
         ),
-        undo=command("alert unsilence", alert.ref) if alert else "teal alert unsilence REF, which the action will tell",
+        undo=_former_end(equal) if equal is not None else unsilence,
         about=alert_words(alert) if alert else "",
         already=equal is not None and lasts(equal, asked.until),
-        expected=NewSilence(by=by, until=asked.until, matchers=tuple(matchers), matches=len(matched)),
+        expected=NewSilence(
+            by=by,
+            until=asked.until,
+            matchers=tuple(matchers),
+            matches=len(matched),
+            extends=equal.id if equal else UNSET,
+        ),
         matchers=tuple(matchers),
         by=by,
         silence=equal.id if equal is not None else "",
@@ -256,26 +272,41 @@ async def extension(asked: Asked) -> Order:
     if not found:
         raise _not_found(f"nothing silences {about}", command("alert silence", request.ref))
     silence = found[-1]
+    by, exactly = silence.created_by, request.until is not None
+    shorter = exactly and silence.ends_at is not None and asked.until <= silence.ends_at
     findings = []
     if silence.state == "expired":
         text = f"silence {silence.id} has expired"
         findings.append(Finding(level="block", code="expired", text=text, fix="make a new one"))
-    else:
+    elif not shorter:  # it is never forbidden to hide less
         alerts, matched = await together(adapter.alerts(), adapter.matching(silence.matchers))
         findings += _reach(silence.matchers, matched, alerts, target.watchdog)
-    by = silence.created_by
+    end = f"at {local_words(asked.until, asked.zone)}" if exactly else f"to {Duration(for_s)} from now"
+    does = "end     " if exactly else "extend  "
+    already = lasts(silence, asked.until)
+    if exactly and silence.ends_at is not None:
+        already = ends_then(silence.ends_at, asked.until, exactly=True)
     return Order(
-        effects=(f"extend   {silence.id} of {by} to {Duration(for_s)} from now: {in_words(silence.matchers)}",),
+        effects=(f"{does} {silence.id} of {by} {end}: {in_words(silence.matchers)}",),
         facts=(f"hides    {counted(silence.matches)} now",),
         findings=tuple(findings),
-        undo=command("alert unsilence", silence.ref),
+        undo=_former_end(silence),
         about=about if alert else in_words(silence.matchers),
-        already=silence.state == "active" and lasts(silence, asked.until),
-        expected=KnownSilence(by=asked.by, until=asked.until, silence_id=silence.id),
+        already=silence.state == "active" and already,
+        expected=KnownSilence(
+            by=asked.by, until=asked.until, silence_id=silence.id, exactly=True if exactly else UNSET
+        ),
         matchers=silence.matchers,
         by=by,
         silence=silence.id,
     )
+
+
+def _former_end(silence: Silence) -> str:
+    """What puts the end back that it has now; one without an end is not extended."""
+    if silence.ends_at is None:
+        return command("alert unsilence", silence.ref)
+    return command("alert extend", silence.ref, until=time_text(silence.ends_at))
 
 
 async def end_of_silence(asked: Asked) -> Order:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from actions.ids import digest
+from actions.ids import digest, time_text
 from actions.journal.audit import AuditEntry, AuditKind
 from actions.kinds import kind_of
 from actions.models import Actor, Consent, Plan, Request
@@ -41,4 +41,6 @@ def request_hash(request: Request) -> str:
         return digest([*asked, request.order])
     if request.version or request.strategy:
         asked += [request.version, request.strategy]
+    if request.until is not None:
+        asked.append(time_text(request.until))
     return digest([*asked, *(getattr(request, name) for name in kind_of(request.kind).asks)])

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from backends.alerts.matchers import refuse_all_embracing
-from backends.alerts.silences import SAME_TIME, equal_silence, lasts
+from backends.alerts.silences import ends_then, equal_silence, lasts
 from backends.alerts.wildcards import matches, patterns_of
 from backends.errors import BackendError
 from backends.json_text import decode_text
@@ -86,7 +86,7 @@ class KeptSilences:
 
         return await self._change(change)
 
-    async def extend(self, silence_id: str, until: datetime) -> SilenceResult:
+    async def extend(self, silence_id: str, until: datetime, *, exactly: bool = False) -> SilenceResult:
         """As the port says."""
 
         def change(known: list[KeptSilence]) -> tuple[list[KeptSilence], str]:
@@ -94,7 +94,7 @@ class KeptSilences:
             if found.state(now) == "expired":
                 words = f"silence {silence_id} expired {away(found.ends_at)} ago"
                 raise BackendError("conflict", words, fix="make a new one")
-            if found.ends_at >= until - SAME_TIME:
+            if ends_then(found.ends_at, until, exactly=exactly):
                 return known, found.id
             return [replace(one, ends_at=until) if one is found else one for one in known], found.id
 

@@ -225,10 +225,10 @@ class RuleAlerts:
         await self._alerts()  # no order is taken by a source that does not answer
         return await self._silences.silence(matchers, until=until, by=by, comment=comment, ack=ack)
 
-    async def extend(self, silence_id: str, until: datetime) -> SilenceResult:
+    async def extend(self, silence_id: str, until: datetime, *, exactly: bool = False) -> SilenceResult:
         """As the port says."""
         await self._alerts()  # no order is taken by a source that does not answer
-        return await self._silences.extend(silence_id, until)
+        return await self._silences.extend(silence_id, until, exactly=exactly)
 
     async def expire(self, silence_id: str) -> SilenceResult:
         """As the port says."""

@@ -19,6 +19,11 @@ def equal_silence(silences: Iterable[Silence], *, by: str, ack: bool) -> Silence
     return max(equal, key=_end, default=None)
 
 
+def ends_then(ends_at: datetime, until: datetime, *, exactly: bool) -> bool:
+    """Whether a silence that ends at `ends_at` lasts until then; `exactly`: and no longer."""
+    return ends_at >= until - SAME_TIME and not (exactly and ends_at > until + SAME_TIME)
+
+
 def lasts(silence: Silence, until: datetime) -> bool:
     """Whether `silence` is as good as one until then: a tenth less of the time makes no other silence of it."""
     asked = until - datetime.now(UTC)

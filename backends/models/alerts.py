@@ -1,7 +1,7 @@
 """Alerts, and what keeps them quiet."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from msgspec import Struct, field
@@ -9,6 +9,8 @@ from msgspec import Struct, field
 from backends.models.health import Health
 
 AlertState = Literal["firing", "pending", "silenced", "inhibited", "acknowledged", "unknown"]
+AHEAD = timedelta(seconds=5)
+"""So far the clock of who sends alerts may be ahead: what fires is acknowledged a little later."""
 SilenceState = Literal["active", "pending", "expired", "unknown"]
 _THING = ("dataset", "pipeline", "dag_id", "service", "instance")
 
@@ -49,6 +51,14 @@ class Alert(Struct, frozen=True, kw_only=True):
     def back_at(self) -> datetime | None:
         """When it is no longer hidden: an acknowledgement may end, and a silence beside it goes on."""
         return self.hidden_until or (self.ack.until if self.ack else None)
+
+    @property
+    def fired_again(self) -> bool:
+        """Whether it began to fire after it was acknowledged: a silence hides each firing, and nobody has taken on this
+        one."""
+        if self.state != "acknowledged" or self.since is None or self.hidden_since is None:
+            return False
+        return self.since > self.hidden_since + AHEAD
 
     @property
     def named(self) -> str:

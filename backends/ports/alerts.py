@@ -71,8 +71,9 @@ class Silencer(Alerts, Protocol):
         is, one that ends sooner is extended, else one is made. `order` names who gives the order, the same each time
         that it is given: where silences have names, what is made has it in its own."""
 
-    async def extend(self, silence_id: str, until: datetime) -> SilenceResult:
-        """The silence lasts at least until then. Raises `conflict` for one that has expired."""
+    async def extend(self, silence_id: str, until: datetime, *, exactly: bool = False) -> SilenceResult:
+        """The silence lasts at least until then; `exactly`: and no longer. Raises `conflict` for one that has
+        expired."""
 
     async def expire(self, silence_id: str) -> SilenceResult:
         """The silence hides nothing any more. Raises `not_found` for one that no peer knows."""

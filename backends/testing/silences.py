@@ -123,6 +123,15 @@ class SilencerContract:
         assert (after.starts_at, after.is_ack) == (before.starts_at, True)
         assert near(after.ends_at, in_hours(3))
 
+    async def test_an_end_that_is_meant_exactly_may_be_earlier(self, adapter: Silencer) -> None:
+        made = await adapter.silence(CUSTOMERS, until=in_hours(3), by=ALICE, comment="why", ack=True)
+        until = in_hours(1)
+        back, again = [await adapter.extend(made.id, until, exactly=True) for _ in range(2)]
+        assert (back.id, back.changed, again.id, again.changed) == (made.id, True, made.id, False)
+        assert back.visible_on == back.peers
+        (after,) = await adapter.silences()
+        assert (after.state, after.comment, near(after.ends_at, until)) == ("active", "why", True)
+
     async def test_expiring(self, adapter: Silencer) -> None:
         made = await adapter.silence(CUSTOMERS, until=in_hours(1), by=ALICE, comment="", ack=False)
         first, again = await adapter.expire(made.id), await adapter.expire(made.id)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from actions.models import ActionKind, Request
 from backends.alerts.matchers import in_words, parse_matcher
 from backends.errors import BackendError
 from backends.models import Alert, Matcher, Silence
+from backends.text import clean
 from console import moment
 from console.cli.options import DURATION, Common, Writing, common_options, writing_options
 from console.cli.order_group import OrderGroup
@@ -110,10 +112,16 @@ def silence(
 @common_options()
 @writing_options
 @click.option("--for", "for_s", type=DURATION, metavar="TIME", help="How long from now.  [default: 1h]")
+@click.option(
+    "--until", "text", metavar="T", help="Until then and no longer, also earlier than now: ISO 8601 with its offset."
+)
 @click.argument("ref", metavar="REF|NAME|ID")
-def extend(common: Common, writing: Writing, for_s: float | None, ref: str) -> int:
-    """Let a silence, or the one that hides an alert, last longer."""
-    return act(common, writing, _on_silence(common, "extend", ref, for_s), panels=("alerts",))
+def extend(common: Common, writing: Writing, for_s: float | None, text: str | None, ref: str) -> int:
+    """Let a silence, or the one that hides an alert, last longer, or until a time."""
+    until = _instant(text) if text else None
+    if until is not None and for_s is not None:
+        raise CommandError(EXIT_USAGE, "usage", "--until excludes --for")
+    return act(common, writing, _on_silence(common, "extend", ref, for_s, until), panels=("alerts",))
 
 
 @alert.command()
@@ -156,12 +164,26 @@ async def shown_alert(session: Session, found: Alert) -> Answer:
     return Answer(shown, lambda: _lines(session, found, hiding))
 
 
-def _on_silence(common: Common, kind: ActionKind, ref: str, for_s: float | None) -> RequestMaker:
+def _instant(text: str) -> datetime:
+    """Raises CommandError for what is no one instant."""
+    try:
+        if (found := datetime.fromisoformat(text)).tzinfo is not None:
+            return found.astimezone(UTC)
+        problem = "has no offset"
+    except (ValueError, OverflowError):
+        problem = "is no time"
+    fix = "--until 2026-11-30T14:00:00+01:00"
+    raise CommandError(EXIT_USAGE, "usage", f"--until {clean(text, 60)} {problem}", fix=fix)
+
+
+def _on_silence(
+    common: Common, kind: ActionKind, ref: str, for_s: float | None, until: datetime | None = None
+) -> RequestMaker:
     async def request(session: Session) -> Request:
         snapshots, _ = await asyncio.gather(read_silences(session), session.read(deadline_s=common.timeout_s))
         silences: list[Any] = [item for snapshot in snapshots for item in snapshot.items]
         found = find([*session.store.items("alerts"), *silences], ref, "silence", [*session.sources(), *snapshots]).ref
-        return Request(kind=kind, service=found, ref=found, for_s=for_s)
+        return Request(kind=kind, service=found, ref=found, for_s=for_s, until=until)
 
     return request
 

@@ -64,6 +64,12 @@ def _problems(alerts: Sequence[Alert]) -> list[Problem]:
     return found
 
 
+def _quiet(alert: Alert) -> str:
+    """What an acknowledgement hides that whoever gave it has not seen."""
+    by = f" by {alert.ack.by}" if alert.ack is not None and alert.ack.by else ""
+    return f"{alert.named} was acknowledged{by} before it fired again" if alert.fired_again else ""
+
+
 async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
     found = await adapters.of(ALERTS, entry.name).alerts()
     return [warning("blind", _words(alert), "") for alert in found if alert.state == "unknown"]
@@ -107,6 +113,7 @@ ALERTS: Port[Alerts, Alert] = Port(
         says=lambda alert: f"{alert.named}: {alert.summary}".removesuffix(": "),
         at=lambda alert: alert.since,
         problems=_problems,
+        quiet=_quiet,
         empty="No alerts firing",
     ),
     noun=Noun(name="alert", help="Alerts:", command="console.cli.alert:alert"),

@@ -145,7 +145,8 @@ class Reading(Struct, Generic[P, ItemT], frozen=True, kw_only=True):
     title: what this one is called.
     says: what is the matter with it, in a line.
     unjudged: what of this one only a further look can tell, in words; empty where one look judges it.
-    quiet: what of it could not be judged since nothing happened between two looks, in words; that is no fault.
+    quiet: what of it could not be judged since nothing happened between two looks, or is hidden and was not seen, in
+        words; that is no fault.
     more_looks: how many looks after the first one may tell more of this one.
     at: the time that it is about.
     past: what a source can say of a time of the past. Raises BackendError.

@@ -278,8 +278,9 @@ def _evidence(facts: Facts) -> list[str]:
                 until = f" until {_time(item.ack.until, facts)}" if item.ack and item.ack.until else ""
                 if item.ack and item.ack.until and item.back_at and item.back_at > item.ack.until:
                     until += f", hidden by a silence until {_time(item.back_at, facts)}"
+                again = ", before it fired again" if item.fired_again else ""
                 lines.append(
-                    f"- alert {_code(item.named)} still fires, acknowledged{by}{until}: {_plain(item.summary)}"
+                    f"- alert {_code(item.named)} still fires, acknowledged{by}{until}{again}: {_plain(item.summary)}"
                     f"{_link(item.runbook_url)}"
                 )
             case CheckResult() if item.state in ("critical", "unknown"):

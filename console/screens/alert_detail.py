@@ -81,6 +81,9 @@ class AlertDetail(ItemDetail):
         if ack := alert.ack:
             rows.append(row("acknowledged", f"by {ack.by}{self._until(ack.until)}"))
             rows += [row("", ack.reason)] if ack.reason else []
+            rows += [
+                row("", "before it fired again: nobody has taken this one on", style_of("warning"))
+            ] * alert.fired_again
         pairs = (
             ("group", alert.group),
             ("source", alert.backend),

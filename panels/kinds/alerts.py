@@ -104,6 +104,8 @@ def _about(group: AlertGroup, moment: Moment) -> Cell:
         return Cell(subject(group), "muted")
     back_at = group.first.back_at
     until = f" until {dated(back_at, moment.zone, moment.now)[:-3]}" if back_at else ""
+    if any(alert.fired_again for alert in group.alerts):
+        return Cell(f"fired again since {ack.by}{until}", "warning")
     return Cell(ack.by + until, "muted")
 
 

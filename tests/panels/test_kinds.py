@@ -23,6 +23,7 @@ from backends.models import (
     Truth,
     TruthLayer,
 )
+from console.ports.alerts import ALERTS as ALERT_PORT
 from console.ports.deployments import DEPLOYMENTS as PORT
 from console.printing.tables import View, item_table, reasons
 from panels.columns import Kind, Line, Moment, counts, fit, row, text_of
@@ -94,6 +95,22 @@ def test_a_run_is_named_by_its_time_in_the_zone_that_is_shown() -> None:
     failed = replace(run("a", "scheduled__2026-08-22T23:00:00+00:00", "failed"), ended_at=NOW)
     (event,) = timeline.events([failed], NOW, NOW, zone)
     assert event.text.startswith("a 08-23 01:00 failed")
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["fired again", "fires still"])
+def test_an_acknowledgement_is_of_the_firing_that_was_seen(again: bool) -> None:
+    """A silence hides each later firing, too, and whoever acknowledged the first one has not seen it."""
+    taken = NOW - timedelta(minutes=30)
+    began = taken + timedelta(minutes=20) if again else taken - timedelta(minutes=1)
+    seen = replace(
+        alert("A", "critical", 1, state="acknowledged", ack=Acknowledgement(by="mia")), since=began, hidden_since=taken
+    )  # fmt: skip
+    assert seen.fired_again is again
+    (row,) = alerts.fold([seen])
+    cell = alerts._about(row, MOMENT)
+    assert (cell.text.startswith("fired again since mia"), cell.tone == "warning") == (again, again)
+    assert bool(ALERT_PORT.reading and ALERT_PORT.reading.quiet(seen)) is again
+    assert not replace(seen, state="firing").fired_again
 
 
 def test_counts_name_what_is_wrong_and_ok_only_alone() -> None:

@@ -7,6 +7,7 @@ are looked at for what it would have made.
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -15,7 +16,7 @@ from backends.alerts.alertmanager.merge import merge_silences
 from backends.alerts.alertmanager.peers import Peer, answered, ask_all, said_no
 from backends.alerts.alertmanager.wire import WireSilence, ack_comment, silence_body, silence_model
 from backends.alerts.matchers import refuse_all_embracing
-from backends.alerts.silences import SAME_TIME, equal_silence, lasts
+from backends.alerts.silences import SAME_TIME, ends_then, equal_silence, lasts
 from backends.errors import BackendError
 from backends.models import Matcher
 from backends.ports import SilenceResult
@@ -56,15 +57,17 @@ class Silences:
         silence_id = await self._post(next(iter(known)), body)
         return await self._seen(silence_id, _in_force(until), changed=True)
 
-    async def extend(self, silence_id: str, until: datetime) -> SilenceResult:
+    async def extend(self, silence_id: str, until: datetime, *, exactly: bool = False) -> SilenceResult:
         """As the port says."""
         peer, wire, raw = await self._newest(silence_id)
         if wire.state == "expired":
             words = f"silence {silence_id} expired {away(wire.ends_at)} ago"
             raise BackendError("conflict", words, fix="make a new one")
         lasting = _in_force if wire.state == "active" else _kept
-        if wire.ends_at >= until - SAME_TIME:
+        if ends_then(wire.ends_at, until, exactly=exactly):
             return await self._seen(silence_id, lasting(wire.ends_at), changed=False)
+        if exactly:
+            lasting = partial(lasting, exactly=True)
         # Other matchers or another start would make another silence; what is not known here must not be lost either.
         body = {name: raw[name] for name in _KEPT_FIELDS if name in raw} | {"endsAt": until}
         return await self._seen(await self._post(peer, body), lasting(until), changed=True)
@@ -151,16 +154,17 @@ class _Not(Struct, frozen=True):
     pending: bool
 
 
-def _in_force(until: datetime) -> Holds:
+def _in_force(until: datetime, *, exactly: bool = False) -> Holds:
     def holds(found: WireSilence | None) -> bool:
-        return found is not None and found.state == "active" and found.ends_at >= until - SAME_TIME
+        return found is not None and found.state == "active" and ends_then(found.ends_at, until, exactly=exactly)
 
     return holds
 
 
-def _kept(until: datetime) -> Holds:
+def _kept(until: datetime, *, exactly: bool = False) -> Holds:
     def holds(found: WireSilence | None) -> bool:
-        return found is not None and found.state in ("active", "pending") and found.ends_at >= until - SAME_TIME
+        kept = found is not None and found.state in ("active", "pending")
+        return kept and found is not None and ends_then(found.ends_at, until, exactly=exactly)
 
     return holds
 

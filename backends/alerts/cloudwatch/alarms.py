@@ -185,9 +185,9 @@ class CloudWatchAlarms:
         names = sorted(alarm.alarm_name for alarm in self._chosen(await self._alarms(), matchers))
         return await self._mutes.make(names, matchers, until=until, by=by, comment=comment, ack=ack, order=order)
 
-    async def extend(self, silence_id: str, until: datetime) -> SilenceResult:
+    async def extend(self, silence_id: str, until: datetime, *, exactly: bool = False) -> SilenceResult:
         """As the port says; at most 15 days from its begin, and not one that recurs."""
-        return await self._mutes.extend(silence_id, until)
+        return await self._mutes.extend(silence_id, until, exactly=exactly)
 
     async def expire(self, silence_id: str) -> SilenceResult:
         """As the port says; not one that recurs."""

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from backends.alerts.cloudwatch.mute_rules import LONGEST, MAX_ALARMS, MuteRule, new_rule, rule_told
-from backends.alerts.silences import SAME_TIME, equal_silence, lasts
+from backends.alerts.silences import SAME_TIME, ends_then, equal_silence, lasts
 from backends.aws.account import MAX_PAGES, Account
 from backends.aws.lost import is_lost, unless_done
 from backends.aws.wire import told
@@ -108,15 +108,15 @@ class Mutes:
             return self._result(name, there.status, changed=False)
         return await self._put(asked)
 
-    async def extend(self, name: str, until: datetime) -> SilenceResult:
-        """The same rule with a later end. Raises BackendError."""
+    async def extend(self, name: str, until: datetime, *, exactly: bool = False) -> SilenceResult:
+        """The same rule with a later end; `exactly`: with that one. Raises BackendError."""
         rule = await self._there(name)
         if rule.status == "EXPIRED":
             ended = f" {away(rule.ends_at)} ago" if rule.ends_at else ""
             raise BackendError("conflict", f"mute rule {clean(name, 255)} expired{ended}", fix="make a new one")
         if rule.recurs:
             raise _of_others(name, "recurs: its owner says when it ends")
-        if rule.ends_at is not None and rule.ends_at >= until - SAME_TIME:
+        if rule.ends_at is not None and ends_then(rule.ends_at, until, exactly=exactly):
             return self._result(name, rule.status, changed=False)
         _refuse_long(until, since=rule.starts_at)
         return await self._put(rule.lasting(until))

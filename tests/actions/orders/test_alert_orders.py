@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -340,6 +340,26 @@ async def test_extend_and_unsilence_by_alert_and_by_id(house: House, am: Alertma
         assert (await house.order(on("unsilence", name))).changed is False
     assert (await refused(house, on("extend", ref))).exit_code == 5
     assert (await refused(house, on("extend", made.ref))).findings[0].code == "expired"
+
+
+@pytest.mark.parametrize("kind", ["extend", "ack"])
+async def test_what_made_it_last_longer_is_undone_by_its_former_end(
+    house: House, am: Alertmanager, ref: str, kind: str
+) -> None:
+    """Ended as a whole it would notify everybody of what is being worked on."""
+    await house.order(ack(ref))
+    (before,) = await am.silences()
+    longer = await house.order(on(kind, ref, 4 * HOUR), WITH_REASON)
+    assert longer.undo.startswith(f"teal alert extend am/{before.id} --until ")
+    until = datetime.fromisoformat(longer.undo.rpartition(" ")[2])
+    undone = await house.order(replace(on("extend", f"am/{before.id}"), until=until))
+    assert undone.changed
+    (after,) = await am.silences()
+    assert (after.id, after.state) == (before.id, "active")
+    assert before.ends_at is not None
+    assert after.ends_at is not None
+    assert abs((after.ends_at - before.ends_at).total_seconds()) < 1
+    assert (await house.order(replace(on("extend", f"am/{before.id}"), until=until))).changed is False
 
 
 async def test_two_silences_of_one_alert_must_be_named(house: House, am: Alertmanager, ref: str) -> None:
