@@ -46,14 +46,14 @@ class Turning:
         else."""
         source = f"{snapshot.key.panel}.{snapshot.key.name}"
         read_at = snapshot.fetched_at
+        blind = timedelta(seconds=max(BLIND_S, BLIND_INTERVALS * snapshot.interval_s))
         if snapshot.error is not None:
             self._looked.pop(source, None)
-            return self._compare(source, self._lost(snapshot, now), now, lambda _: None, timedelta.max)
+            return self._compare(source, self._lost(source, snapshot, now, blind), now, lambda _: None, timedelta.max)
         if read_at is None or read_at < self._began:
             return []
         self._failing.pop(snapshot.key, None)
         whole = sure and not snapshot.missing
-        blind = timedelta(seconds=max(BLIND_S, BLIND_INTERVALS * snapshot.interval_s))
         if self._looked.get(source) == (snapshot.items, whole):
             return self._still(source, read_at, blind)
         if all(read_at >= each.seen_at for thing, each in self._open.items() if thing[0] == source):
@@ -81,13 +81,18 @@ class Turning:
             self._blind.setdefault(episode.thing, episode.seen_at)
         self._open[episode.thing] = replace(episode, seen_at=at)
 
-    def _lost(self, snapshot: Snapshot, now: datetime) -> list[Problem]:
-        """A source that gives no answer is lost once what it said is stale."""
+    def _lost(self, source: str, snapshot: Snapshot, now: datetime, blind: timedelta) -> list[Problem]:
+        """A source that gives no answer is lost once what it said is stale. One that was lost before, by whoever
+        looked, is so still: `since` is only since when this reader has no answer."""
         since = self._failing.setdefault(snapshot.key, now)
         if snapshot.trust(now) == "ok" or snapshot.error is None:
             return []
         name = f"{snapshot.key.panel} {snapshot.key.name}"
         words = f"{name} gives no answer: {snapshot.error.message}"
+        before = self._open.get((source, str(snapshot.key.name), "unknown"))
+        if before is not None and since > before.seen_at:
+            self._failing[snapshot.key] = since = before.since
+            self._seen(before, now, blind)
         return [
             Problem(kind="source", ref=str(snapshot.key.name), state="unknown", subject=name, text=words, since=since)
         ]

@@ -347,3 +347,18 @@ def test_an_end_is_sure_only_from_the_first_time_on_in_which_nobody_looked() -> 
     look(4, alert(since=-2, summary="still"))
     (ended,) = look.turning.look(well_at(look, 4.2), at(4.2), sure=True)
     assert (ended.since, ended.seen_at, ended.until) == (at(-2), at(4), at(4.2))
+
+
+def test_a_lost_source_that_another_reader_lost_before_is_lost_still() -> None:
+    """Each reader knows only since when it has no answer itself: that the source answered in between is no news of it.
+    The timeline said "answers again" of an Alertmanager that was dead, since its readers came one after another."""
+    lost = Episode(
+        source="alerts.am", kind="source", ref="am", state="unknown", subject="alerts am",
+        text="alerts am gives no answer: refused", since=at(0), seen_at=at(0.5),
+    )  # fmt: skip
+    for minute in (1.0, 8.0):
+        look = Look("alerts", began=minute)
+        look.turning.know([lost])
+        assert look(minute + 0.1, error="refused", read=-10) == []
+        assert look(minute + 0.2, error="refused", read=-10) == []
+        assert look(minute + 0.3) == [("am", "unknown", at(0), at(minute + 0.3))]
