@@ -295,17 +295,20 @@ def _fire(am: FakeAlertmanager) -> None:
         am.alerts[late]["annotations"] = {"summary": "p95 over 500 ms"}
     am.fire(age_s=2400, alertname="HighMemoryUsage", severity="warning", service="warehouse")
     am.fire(age_s=18000, alertname="NodeDiskFull", severity="warning", instance="etl-1")
-    _silence(am, "s1", "HighMemoryUsage", "mia@bastion-1", "ACK! a known leak, restarted at night", minutes=19)
+    known = "ACK! a known leak, restarted at night"
+    _silence(am, "s1", "HighMemoryUsage", "mia@bastion-1", known, minutes=19, ago=39)
     _silence(am, "s2", "NodeDiskFull", "alice@bastion-1", "the disk is replaced today", minutes=9)
     _silence(am, "s3", "OldAlert", "mia@bastion-1", "upstream is late", minutes=200)
     _silence(am, "s4", "SlowLoad", "alice@bastion-1", "a reload", minutes=-20)
 
 
-def _silence(am: FakeAlertmanager, name: str, alert: str, by: str, comment: str, *, minutes: float) -> None:
+def _silence(
+    am: FakeAlertmanager, name: str, alert: str, by: str, comment: str, *, minutes: float, ago: float = 120
+) -> None:
     matchers = [{"name": "alertname", "value": alert, "isRegex": False, "isEqual": True}]
     am.known[name] = {
-        "id": name, "matchers": matchers, "startsAt": stamp(before(hours=2)), "createdBy": by, "comment": comment,
-        "endsAt": stamp(NOW + timedelta(minutes=minutes)), "updatedAt": stamp(before(hours=2)),
+        "id": name, "matchers": matchers, "startsAt": stamp(before(minutes=ago)), "createdBy": by, "comment": comment,
+        "endsAt": stamp(NOW + timedelta(minutes=minutes)), "updatedAt": stamp(before(minutes=ago)),
     }  # fmt: skip
 
 
