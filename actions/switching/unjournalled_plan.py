@@ -40,14 +40,16 @@ async def plan_without_journal(
     if plan is None or plan.expected.queued_to:
         occupied = "" if plan or request.to else await _open_in(journal, policy.context, request.service, error)
         plan = await _written_here(request, policy, target, plan, occupied, journal.location)
+    elif not plan.already:
+        runners = _runners(journal.location, plan.expecting(SwitchExpected).stamp)
+        plan = replace(plan, findings=(*runners, *plan.findings))
     unwritten = Finding(
         level="warning", code=NO_JOURNAL,
         text=f"{error.message}: {'nothing has to be done' if plan.already else _WITHOUT}",
         fix=f"by the command line only: {command('deploy rollback', request.service, flags='-y')}",
     )  # fmt: skip
-    runners = [] if plan.already else _runners(journal.location, plan.expecting(SwitchExpected).stamp)
     expected = replace(plan.expecting(SwitchExpected), queued_to="", without_journal=error.message)
-    return replace(plan, findings=(unwritten, *runners, *plan.findings), expected=expected)
+    return replace(plan, findings=(unwritten, *plan.findings), expected=expected)
 
 
 def agreeing(request: Request, plan: Plan) -> Plan:
@@ -110,19 +112,18 @@ async def _written_here(
                 f"{occupied} is open, and the last write on the switch is not its own: which side is back is not known"
             )
             back = Back(why=why)
-    stops = back.already and bool(_runners(location, state.stamp))
+    findings = _runners(location, state.stamp)
+    stops = back.already and bool(findings)
     move = Move(state=state, to=state.live if back.already else back.to, already=back.already and not stops)
-    findings: list[Finding] = []
-    if stops:
-        text = f"{state.live.upper()} keeps the traffic: it is written once more, so that no runner takes it from there"
-        findings.append(Finding(level="warning", code=RUNNER_LIVES, text=text))
     if back.already and queued is not None:
         opened = queued.expected.queued_to
         ends = command("action abandon", opened, reason="WHY")
         fix = f"once the journal can be written, {command('deploy rollback', request.service)} ends it, or {ends}"
         findings.append(Finding(level="warning", code="open-action", text=f"{opened} stays open", fix=fix))
     if back.to or back.already:
-        findings.append(Finding(level="ok" if back.already else "warning", code="by-the-mark", text=back.why))
+        kept = f"; {state.live.upper()} is written once more, so that no runner takes the traffic from there"
+        text = f"{back.why}{kept if stops else ''}"
+        findings.append(Finding(level="ok" if move.already else "warning", code="by-the-mark", text=text))
     elif state.live != "unknown":
         named = await leaving(target, state, "deploy rollback", request.service)
         findings.append(block("to", back.why, f"look, then name it: {named}"))

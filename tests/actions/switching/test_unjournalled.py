@@ -20,9 +20,10 @@ from actions.journal.journal import Journal
 from actions.journal.late import LateFile, add_late, places
 from actions.journal.location import JournalLocation, journal_location
 from actions.journal.rows import Draft
-from actions.models import Action, Plan, Refused, Request
+from actions.models import Action, Finding, Plan, Refused, Request
 from actions.switching.by_mark import back_by_mark
 from actions.switching.changes import Change, way_back
+from actions.switching.unjournalled_plan import RUNNER_LIVES
 from actions.unjournalled_rollback import run_unjournalled
 from backends.ports import SwitchState
 from console.runners import build_described
@@ -45,8 +46,10 @@ class Unjournalled:
         self.own = house.gate.own
         self.told: list[str] = []
         self.late: LateFile | None = None
+        self.findings: tuple[Finding, ...] = ()
 
     async def __call__(self, draft: Draft, audit: list[AuditEntry]) -> Action:
+        self.findings = draft.plan.findings
         self.late = LateFile(places(self.location, ENV), self.location.name, draft)
         return await run_unjournalled(draft, audit, build_described, self.own, self.told.append, late=self.late)
 
@@ -416,8 +419,12 @@ async def test_a_release_that_was_about_to_move_traffic_is_stopped_by_a_rollback
         with locked(path, "BEGIN EXCLUSIVE"):
             plan = await plan_of(house)
             assert (plan.already, plan.to) == (False, "blue")
-            back = await house.gate.submit(plan, YES, without_journal=Unjournalled(house))
+            without_journal = Unjournalled(house)
+            back = await house.gate.submit(plan, YES, without_journal=without_journal)
             assert back.status == "succeeded"
+        told = [(finding.code, finding.text) for finding in without_journal.findings]
+        assert [str(release.id) in text for code, text in told if code == RUNNER_LIVES] == [True]
+        assert "BLUE is written once more" in dict(told)["by-the-mark"]
         ended = await house.ended(release)
         assert ended.error is not None
         assert (ended.error.kind, service.weights()) == ("conflict", BLUE)
