@@ -95,17 +95,20 @@ class Watching:
         work = self._work
         await self._looks.first()
         while True:
-            caught_up = self._caught_up(until)
-            verdict = await self._judged(caught_up and time.monotonic() >= until)
+            now, promoted = time.monotonic(), work.steering.promoted
+            if self._ended_at is None and (now >= until or promoted):
+                self._ended_at = min(now, until)
+            passed = now >= until and self._caught_up
+            verdict = await self._judged(passed)
             if smoking is not None and smoking.done() and (problem := smoking.result()):
                 raise Failed(f"smoke: {problem}", "smoke_failed")
             if smoking is not None and not smoking.done() and work.late:
                 smoking.cancel()
                 smoking, self._unsmoked = None, "smoke: out of time, killed"
             sample = self._looks.newest
-            by_hand = work.steering.accepted or work.steering.promoted
-            skips = work.steering.promoted or (by_hand and sample.seen == "rest down")
-            over = caught_up and (time.monotonic() >= until or skips)
+            by_hand = work.steering.accepted or promoted
+            skips = promoted or (by_hand and sample.seen == "rest down")
+            over = passed or (skips and self._caught_up)
             fit = ("good", "rest down") if by_hand else ("good",)
             ready = sample.seen in fit and (smoking is None or smoking.done()) and not work.steering.paused
             proven = verdict.word == "pass" and not self._unsmoked and not self._unanswered()
@@ -119,21 +122,19 @@ class Watching:
             await self._tell(sample, verdict)
             await asyncio.sleep(self._next_look_s(until))
 
-    def _caught_up(self, until: float) -> bool:
+    @property
+    def _caught_up(self) -> bool:
         """Whether a look of the end is over: one that still hangs says nothing yet. A bake of 6 s ended well on the
         answer of its first second, while the side was dead."""
-        now = time.monotonic()
-        if self._ended_at is None and (now >= until or self._work.steering.promoted):
-            self._ended_at = min(now, until)
         return self._ended_at is None or self._looks.newest_began >= self._ended_at - self._pause_s
 
     def _next_look_s(self, until: float) -> float:
         """Also right when a sample is due and when the time is over: what passes needs no moment more."""
-        left_s = until - time.monotonic()
-        if not self._caught_up(until):
+        if not self._caught_up:
             return min(self._pause_s, CATCH_UP_S)
         due_s = self._pause_s if self._judge is None else self._judge.due_s
-        return max(SHORTEST_PAUSE_S, min(self._pause_s, due_s, left_s if left_s > 0 else self._pause_s))
+        left_s = until - time.monotonic() if self._ended_at is None else self._pause_s
+        return max(SHORTEST_PAUSE_S, min(self._pause_s, due_s, left_s))
 
     async def _judged(self, over: bool) -> StageVerdict:
         if self._judge is not None and (over or self._verdict is None or self._judge.due_s <= 0):

@@ -17,12 +17,14 @@ from msgspec.structs import replace
 from actions import targets
 from actions.endings import Failed
 from actions.journal.steering import possible_orders
+from actions.judging.stages import StageVerdict
 from actions.models import Action, Consent, Refused
 from actions.outcome import exit_code
 from actions.switching import looks, way_back
 from actions.switching.looks import Looks, Sample, Seen
 from actions.switching.proof import Proof
 from actions.switching.silence import silent
+from actions.switching.watching import Watching
 from actions.tally import Tally
 from actions.waiting import waits
 from backends.deployments.common import ProbeResult
@@ -207,6 +209,37 @@ async def test_a_side_that_hangs_at_the_end_of_its_bake_has_not_passed_it(tmp_pa
         await service.stop("green")
         ended = await house.ended(action)
         assert (ended.status, service.weights()) == ("rolled_back", BLUE)
+
+
+async def test_an_end_that_comes_while_the_gates_are_asked_waits_for_a_look_of_it() -> None:
+    """Whether the looks had caught up was asked before, of a window that was not over yet."""
+
+    async def nothing(*_: object, **__: object) -> float:
+        return 0.6
+
+    async def sample(*_: object) -> Sample:
+        if looked:
+            await asyncio.Event().wait()
+        looked.append(True)
+        return Sample("good", "GREEN answers")
+
+    async def slow() -> StageVerdict:
+        await asyncio.sleep(0.9)
+        return StageVerdict(word="pass", detail="")
+
+    looked: list[bool] = []
+    steering = SimpleNamespace(promoted=False, accepted=False, paused=False, next_stage=lambda: None)
+    work: Any = SimpleNamespace(
+        steering=steering, late=False, last_seen=lambda step: 0.0, hold_left_s=lambda: None,
+        begin=nothing, end=nothing, progress=nothing, held=nothing, released=nothing, stand=nothing,
+    )  # fmt: skip
+    judge: Any = SimpleNamespace(look=slow, due_s=60.0, hold_s=60.0)
+    proof: Any = SimpleNamespace(sample=sample)
+    sides = {"blue": 90, "green": 10}
+    watching = Watching(work, proof, "analyse[10]", sides, "green", seconds=0.2, all_down_s=1, judge=judge)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(2):
+            await watching.run()
 
 
 def tally(*answers: tuple[str | None, float, bool]) -> Tally:
