@@ -2,22 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
+from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
 from actions import outcome
 from actions.controlling.back_plan import without_journal
 from actions.controlling.steering import to_its_controller
-from actions.described import Described, KeptEntry
 from actions.doing import Blind, Desk, doing_of
-from actions.enrichment import enriched
-from actions.entry_now import with_entry_now, with_ways
+from actions.entry_now import with_entry_now
 from actions.expected import ControlExpected
 from actions.guards import Policy, must_be_named, read_only, refusal
 from actions.ids import new_id
-from actions.journal.audit import NOT_BELIEVED, AuditEntry, AuditRecord, AuditVerdict, Head
+from actions.journal.audit import NOT_BELIEVED, AuditEntry
 from actions.journal.config_entry import FindEntry
 from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
@@ -28,20 +25,16 @@ from actions.models import Action, ActionError, Actor, Consent, Plan, Refused, R
 from actions.orders.freeze_and_reject import held_back, onward_held_back
 from actions.orders.records import command_entry, entry_of, override_entries, request_hash
 from actions.orders.steering_plan import of_the_same_entry, plan_order
-from actions.orphans import held_by, judged, orphaned_since
+from actions.reading import ActionReader
 from actions.starting import Launch, obeyed, start
 from actions.switching.left_running import with_its_commands
 from actions.switching.switch_plan import PAGE_SOMEONE
 from actions.switching.unjournalled_plan import plan_without_journal
-from actions.targets import Targets, described
+from actions.targets import Targets
 from backends.command_line import command
 from backends.errors import BackendError
-from backends.models import Deployment
 from backends.settings import Duration
-from backends.text import clean
 
-WATCH_POLL_S = 0.1
-ORPHAN_AFTER_S = 1.0
 WAY_BACK_WAITS_S = 2.0
 """For a journal that another keeps locked; then it is done without."""
 
@@ -56,7 +49,7 @@ class Overtaken(Refused):
     """An action began or ended between the plan and the order."""
 
 
-class Gate:
+class Gate(ActionReader):
     """Plans and submits orders of one context. `launch` starts the runner of an action, outside of this process.
     `entry_now`: the entries that it will go by; by default those of `targets`."""
 
@@ -64,13 +57,10 @@ class Gate:
         self, policy: Policy, journal: Journal, targets: Targets, actor: Actor, launch: Launch,
         entry_now: FindEntry | None = None,
     ) -> None:  # fmt: skip
-        self.policy = policy
-        self.journal = journal
+        super().__init__(policy, journal, targets, entry_now)
         self.actor = actor
-        self._targets = targets
         self._launch = launch
         self._blind = Blind()
-        self._entry_now = entry_now
 
     # ---- orders
 
@@ -121,10 +111,6 @@ class Gate:
             made = await with_entry_now(made, self._entry_now)
         return await noted_once(with_room(made, self.journal.location), self.policy.notes, self.journal)
 
-    async def own(self, row: KeptEntry) -> Described:
-        """`FindEntry`: what a runner that begins now goes by."""
-        return await (self._entry_now(row) if self._entry_now is not None else described(self._targets, row))
-
     async def submit(
         self,
         plan: Plan,
@@ -173,77 +159,6 @@ class Gate:
         if queued_to := fresh.expected.queued_to:
             return await self._queue(fresh, consent, queued_to, launch, without_journal)
         return await self._begin(fresh, consent, launch, without_journal)
-
-    # ---- reading
-
-    async def action(self, wanted: str) -> Action:
-        """The action whose id is, begins or ends so. Raises Refused (5) for none or several."""
-        found = await self.journal.action(self.policy.context, wanted) if wanted else []
-        exact = [action for action in found if action.id == wanted.upper()]
-        if len(exact or found) == 1:
-            return await self._looked_at((exact or found)[0])
-        shown = clean(wanted, 64)
-        if not found:
-            raise Refused(5, ActionError(kind="not_found", message=f"no action {shown}", fix="`teal action list`"))
-        ids = ", ".join(str(action.id) for action in found)
-        raise Refused(5, ActionError(kind="ambiguous", message=f"{shown} could be: {ids}", fix="more of the id"))
-
-    async def actions(self, *, open_only: bool = False, limit: int = 50) -> list[Action]:
-        """Newest first."""
-        found = await self.journal.actions(self.policy.context, open_only=open_only, limit=limit)
-        return [await self._looked_at(action) for action in found]
-
-    async def _looked_at(self, action: Action) -> Action:
-        """`_judged`; one that nobody runs is read again: it may have ended between the two looks."""
-        judged = self._judged(action)
-        if judged.orphaned_since is None or action.id is None:
-            return judged
-        again = await self.journal.action(self.policy.context, action.id)
-        found = next((found for found in again if found.id == action.id), action)
-        return self._judged(await self._with_ways(found))
-
-    async def _with_ways(self, action: Action) -> Action:
-        return await with_ways(action, self.journal, self.own) if self.orphaned(action) else action
-
-    async def watch(
-        self, action_id: str, look: Callable[[str], Awaitable[Action]] | None = None
-    ) -> AsyncIterator[Action]:
-        """The action each time that it changes, until it has ended or nobody runs it any more; `look` reads it. Raises
-        Refused (5)."""
-        look = look or self.action
-        last: Action | None = None
-        alone_since: float | None = None
-        clock = asyncio.get_running_loop().time
-        while True:
-            found = await look(action_id)
-            if found != last:
-                last = found
-                yield found
-            if not found.open:
-                return
-            if self.orphaned(found):
-                alone_since = clock() if alone_since is None else alone_since
-                if clock() - alone_since > ORPHAN_AFTER_S:
-                    return
-            else:
-                alone_since = None
-            await asyncio.sleep(WATCH_POLL_S)
-
-    def orphaned(self, action: Action) -> bool:
-        """Whether nobody runs an open action."""
-        return orphaned_since(action, self.journal.location) is not None
-
-    async def enrich(self, deployment: Deployment) -> Deployment:
-        """`deployment` with what only the journal knows: the open action, the last switch, the way back."""
-        return await enriched(deployment, self.policy, self.journal, self._targets, self.own)
-
-    async def audit_records(self, *, since: datetime | None = None) -> list[AuditRecord]:
-        """The chain, oldest first."""
-        return await self.journal.audit_records(since=since)
-
-    async def verify_audit(self, known: Head | None = None) -> AuditVerdict:
-        """Walk the chain; `known` is a record of it that somebody kept elsewhere."""
-        return await self.journal.audit_verify(known)
 
     # ---- inside
 
@@ -450,11 +365,3 @@ class Gate:
         # A refusal stands whether or not it could be written down.
         with contextlib.suppress(BackendError):
             await self.journal.audit(entry)
-
-    def _judged(self, action: Action) -> Action:
-        return judged(action, self.journal.location, self.policy.zone)
-
-    async def _held(self, occupied: Action) -> ActionError:
-        occupied = await self._with_ways(occupied)
-        words, fix = held_by(occupied, self.journal.location, self.policy.zone, "watch")
-        return ActionError(kind="held", message=words, fix=fix)

@@ -89,7 +89,7 @@ async def test_of_three_runners_one_runs(tmp_path: Path) -> None:
 
 async def test_a_runner_that_begins_late_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actions.orphans.STARTS_WITHIN_S", 0.0)
-    monkeypatch.setattr("actions.gate.ORPHAN_AFTER_S", 0.0)
+    monkeypatch.setattr("actions.reading.ORPHAN_AFTER_S", 0.0)
     async with file_bench(tmp_path) as bench:
         chaos = Chaos(bench, tmp_path / "journal")
         await bench.reset()
