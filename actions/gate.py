@@ -2,16 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
 from actions import outcome
-from actions.controlling.back_plan import without_journal
 from actions.controlling.steering import to_its_controller
 from actions.doing import Blind, Desk, doing_of
 from actions.entry_now import with_entry_now
-from actions.expected import ControlExpected
 from actions.guards import Policy, must_be_named, read_only, refusal
 from actions.ids import new_id
 from actions.journal.audit import NOT_BELIEVED, AuditEntry
@@ -29,9 +26,8 @@ from actions.reading import ActionReader
 from actions.starting import Launch, obeyed, start
 from actions.switching.left_running import with_its_commands
 from actions.switching.switch_plan import PAGE_SOMEONE
-from actions.switching.unjournalled_plan import plan_without_journal
 from actions.targets import Targets
-from backends.command_line import command
+from actions.unjournalled_order import RunUnjournalled, planned_without_journal, run_where_waited_for
 from backends.errors import BackendError
 from backends.settings import Duration
 
@@ -41,8 +37,6 @@ WAY_BACK_WAITS_S = 2.0
 WAY_BACK_PLANS_AGAIN = 3
 """Times that a way back is planned anew where an action began or ended between its plan and its order: a canary that
 went on to its next stage in that moment refused it (exit 6), and went on to all traffic."""
-
-RunUnjournalled = Callable[[Draft, list[AuditEntry]], Awaitable[Action]]
 
 
 class Overtaken(Refused):
@@ -248,7 +242,7 @@ class Gate(ActionReader):
         ]
         if plan.expected.without_journal:
             lost = JournalError("unreachable", plan.expected.without_journal)
-            return await self._run_unjournalled(draft, audit, without_journal, lost)
+            return await run_where_waited_for(draft, audit, without_journal, lost)
         try:
             wait_s = WAY_BACK_WAITS_S if kind_of(plan.kind).back else None
             action = await self.journal.begin(draft, audit=audit, wait_s=wait_s)
@@ -257,7 +251,7 @@ class Gate(ActionReader):
         except JournalError as error:
             if not kind_of(plan.kind).back:
                 raise
-            return await self._run_unjournalled(draft, audit, without_journal, error)
+            return await run_where_waited_for(draft, audit, without_journal, error)
         if not done:
             action = await start(draft.id, launch, self.journal, self.action, draft.digest)
         if kind_of(plan.kind).back and action.open and action.owner is None:  # no room for its runner, perhaps
@@ -269,21 +263,15 @@ class Gate(ActionReader):
     ) -> Action:
         """A rollback that no runner can own by the journal, though it took the order: why is `error`. Raises Refused,
         BackendError."""
-        plan = await self._planned_without_journal(await self.plan(request), error)
-        if not plan.already:
-            self._guard(plan, consent)
-        return await self._begin(plan, consent, self._launch, without_journal)
+        return await self._begin_without(await self.plan(request), consent, self._launch, error, without_journal)
 
-    async def _run_unjournalled(
-        self, draft: Draft, audit: list[AuditEntry], without_journal: RunUnjournalled | None, error: JournalError
+    async def _begin_without(
+        self, plan: Plan, consent: Consent, launch: Launch, lost: JournalError, without_journal: RunUnjournalled | None
     ) -> Action:
-        """The way back without the journal, where somebody waits for it."""
-        if draft.plan.already:
-            return outcome.already(draft.plan, actor=self.actor)
-        if without_journal is None:
-            error.fix = f"{command('deploy rollback', draft.plan.service, flags='-y')} does it without the journal"
-            raise error
-        return await without_journal(draft, audit)
+        direct = await planned_without_journal(plan, self.policy, self.journal, self._targets, lost)
+        if not direct.already:
+            self._guard(direct, consent)
+        return await self._begin(direct, consent, launch, without_journal)
 
     async def _queue(
         self, plan: Plan, consent: Consent, action_id: str, launch: Launch, without_journal: RunUnjournalled | None
@@ -299,21 +287,12 @@ class Gate(ActionReader):
                 word = "takeover" if is_back else "rollback"
                 await self._enqueue(plan, consent, action_id, word, entry, wait_s=WAY_BACK_WAITS_S)
         except JournalError as error:
-            direct = await self._planned_without_journal(plan, error)
-            if not direct.already:
-                self._guard(direct, consent)
-            return await self._begin(direct, consent, launch, without_journal)
+            return await self._begin_without(plan, consent, launch, error, without_journal)
         return await start(action_id, launch, self.journal, self.action) if alone else occupied
 
     async def _is_superseded(self, occupied: Action) -> bool:
         """Whether another runner can take it over: its own is stopped, and between two writes."""
         return occupied.stopped_pid != 0 and not may_be_writing(await self.journal.history(occupied.id or ""))
-
-    async def _planned_without_journal(self, plan: Plan, error: JournalError) -> Plan:
-        if isinstance(plan.expected, ControlExpected):
-            return without_journal(plan, error)
-        target = await self._targets.switch(plan.service)
-        return await plan_without_journal(plan.request, self.policy, self.journal, target, error)
 
     async def _order(self, plan: Plan, consent: Consent, launch: Launch) -> Action:
         """An order to an open action, which its runner obeys; where nobody runs it, a new one is started for it."""

@@ -27,13 +27,14 @@ from console.zones import zone_doubts, zone_of
 
 if TYPE_CHECKING:
     # The gate costs 7 ms to import, and the console's first paint needs none.
-    from actions.gate import Gate, RunUnjournalled
+    from actions.gate import Gate
     from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head
     from actions.journal.episodes import Book, Episode
     from actions.journal.errors import JournalError
     from actions.journal.journal import Journal
     from actions.journal.rows import Draft
     from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request, Watch
+    from actions.unjournalled_order import RunUnjournalled
     from backends.ports import Switch
     from console.config_targets import ConfigTargets
     from console.lingering import LogoutFate
