@@ -11,16 +11,16 @@ from msgspec.structs import replace
 from actions.beside import Guard, unless
 from actions.deadlines import ending_in, left_s
 from actions.endings import OutOfTime
+from actions.hold import ToldHold, held_for
 from actions.ids import now, time_of, time_text
 from actions.journal.audit import AuditEntry, AuditKind
 from actions.journal.journal import Journal
 from actions.journal.lease import Hold, LeaseLost, steady_clock
-from actions.journal.rows import Changes, Command, Event, StoredEvent, hold_of, steps_of
+from actions.journal.rows import Changes, Command, Event, StoredEvent, steps_of
 from actions.journal.steering import STOPPING, Steering, begun_back
 from actions.kinds import kind_of
 from actions.models import ActionError, ActionStatus, Plan, StepStatus, SwitchReport
 from actions.tally import Tally, Times
-from actions.telling import unless_released
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.settings import Duration
@@ -49,7 +49,7 @@ class Work:
     def __init__(
         self,
         journal: Journal,
-        hold: Hold,
+        lease: Hold,
         plan: Plan,
         history: list[StoredEvent],
         *,
@@ -60,15 +60,16 @@ class Work:
         """`park`, once set, makes the runner leave the action to another at the next safe point. `stopped` is told why,
         where the action stands and nobody ordered it to. `seen`: what fresh requests of an earlier runner saw."""
         self.plan = plan
-        self.action_id = hold.action_id
+        self.action_id = lease.action_id
         self.history = history
+        self.hold = ToldHold(history)
         self.steering = Steering(history)
         self.seen = Tally(seen)
         self.ended = False
         self.all_there = False
         self.blind = False
         self._journal = journal
-        self._hold = hold
+        self._lease = lease
         self._park = park or asyncio.Event()
         self._stopped = stopped
         self._shown: tuple[ActionStatus, ActionError | None] | None = None
@@ -82,17 +83,17 @@ class Work:
         self._renewing.cancel()
         await asyncio.gather(self._renewing, return_exceptions=True)
         if not ended:
-            await self._journal.let_go(self._hold)
+            await self._journal.let_go(self._lease)
 
     @property
     def fence(self) -> int:
         """The number that every write carries which can: a newer runner's is higher."""
-        return self._hold.fence
+        return self._lease.fence
 
     @property
     def journal_id(self) -> str:
         """The journal whose number the fence is."""
-        return self._hold.journal
+        return self._lease.journal
 
     @property
     def journal(self) -> Journal:
@@ -148,7 +149,7 @@ class Work:
         events = [Event(step=step, kind="verdict", status=status, detail=detail, data=data)]
         changes = None
         if status == "failed" and self._stands:
-            events += self._release(detail)
+            events += self.hold.released(detail)
             changes = Changes(status=self._way, error=None)
         await self._write(*events, changes=changes, audit=[self.entry("verdict", step, result=status, detail=detail)])
         if changes is not None:
@@ -174,8 +175,8 @@ class Work:
         event = Event(step=step, kind="intent", data=data)
         entry = self.entry("intent", step, before=before, requested=requested, attempt=attempt)
         await self._write(event, audit=[entry])
-        if self._journal.unsure_in_s(self._hold) <= late_s:  # it stood still between the journal and the write
-            self._hold = await self._journal.renew(self._hold)
+        if self._journal.unsure_in_s(self._lease) <= late_s:  # it stood still between the journal and the write
+            self._lease = await self._journal.renew(self._lease)
 
     async def observed(
         self,
@@ -206,7 +207,7 @@ class Work:
 
     async def note(self, changes: Changes) -> None:
         """Change the action itself, with no event."""
-        await self._journal.write(self._hold, changes=changes)
+        await self._journal.write(self._lease, changes=changes)
 
     def unseen(self, step: str) -> StoredEvent | None:
         """The intent of a write whose outcome nobody has recorded."""
@@ -253,15 +254,14 @@ class Work:
         self.seen.phase = phase or self.seen.phase
         changes = Changes(status=status, error=error, phase=msgspec.UNSET if phase is None else phase)
         self._way = "rolling_back" if status == "rolling_back" else self._way
-        await self._write(*(self._release(released) if released else []), event, changes=changes, audit=[entry])
+        await self._write(*(self.hold.released(released) if released else []), event, changes=changes, audit=[entry])
         self._shown = (status, error)
         if error is not None and (status == "paused" or error.kind == "held"):
             self._stopped(detail)
 
     async def held(self, why: str, seconds: float | None) -> None:
         """Evidence is missing: nothing moves forward, for at most `seconds` (None: until somebody decides)."""
-        data = {} if seconds is None else ending_in(seconds)
-        await self._write(Event(step="", kind="held", detail=why, data=data))
+        await self._write(held_for(why, seconds))
 
     async def leave(self) -> None:
         """Its runner was told to end: it stands as it is until somebody resumes it."""
@@ -273,7 +273,7 @@ class Work:
 
     async def released(self, why: str) -> None:
         """The hold is over, and the action stands for it no more."""
-        if self.hold_left_s() is not None:
+        if self.hold.left_s() is not None:
             paused = self.steering.paused and self._way == "running"
             await self.set("paused" if paused else self._way, released=why)
 
@@ -283,29 +283,6 @@ class Work:
         if word := self.steering.onward:
             self.steering.next_stage()
             await self.progress(self.seen.phase, f"{word} not carried out, and not later either: {why}")
-
-    def hold_left_s(self) -> float | None:
-        """Seconds that are left of the hold; infinite where it has no end, None where there is no hold."""
-        told = next((line.event for line in reversed(self.history) if line.event.kind in ("held", "released")), None)
-        if told is None or told.kind == "released":
-            return None
-        found = left_s(told.data)
-        return float("inf") if found is None else found
-
-    @property
-    def hold_end(self) -> str:
-        """`; it goes back by itself in 10m`: what comes of the hold that it is in; empty where it is in none."""
-        left = self.hold_left_s()
-        if left is None:
-            return ""
-        when = "" if left == float("inf") else f"in {Duration(round(left))}"
-        back = self._way == "rolling_back" or kind_of(self.plan.kind).back
-        return f"{'; it' if when else ','} {unless_released(when, back=back)}"
-
-    def hold_why(self) -> str:
-        """Why the hold was begun; empty where there is none."""
-        hold = hold_of(self.history)
-        return "" if hold is None else hold.why
 
     async def stand(self, error: ActionError | None = None) -> None:
         """Say whether it goes on, is paused by an operator or is held (`error` says why)."""
@@ -340,17 +317,19 @@ class Work:
         plan = self.plan
         return AuditEntry(
             kind=kind, step=step, action=self.action_id, order=plan.kind, context=plan.context, target=plan.service,
-            fence=self._hold.fence, plan_hash=plan.hash, **told,
+            fence=self._lease.fence, plan_hash=plan.hash, **told,
         )  # fmt: skip
+
+    @property
+    def hold_end(self) -> str:
+        """`; it goes back by itself in 10m`: what comes of the hold that it is in; empty where it is in none."""
+        return self.hold.end(back=self._way == "rolling_back" or kind_of(self.plan.kind).back)
 
     @property
     def _stands(self) -> bool:
         """Whether its row says, or may say, that it is held or paused."""
         shown = self._shown is not None and self._shown[0] == "paused"
-        return shown or self.steering.paused or self.hold_left_s() is not None
-
-    def _release(self, why: str) -> list[Event]:
-        return [] if self.hold_left_s() is None else [Event(step="", kind="released", detail=why)]
+        return shown or self.steering.paused or self.hold.left_s() is not None
 
     # ---- orders
 
@@ -374,7 +353,7 @@ class Work:
         detail = f"{command.word} ordered by {command.actor.person}"
         if not self.steering.obeyed(command):
             await self._write(Event(step="", kind="order", detail=detail, data=data))
-        await self._journal.taken(self._hold, command.id)
+        await self._journal.taken(self._lease, command.id)
 
     async def abandoned(self, order: Ordered, truth: str) -> None:
         """A person closes it as it is; what is true then is written down."""
@@ -417,11 +396,11 @@ class Work:
 
     async def _renew(self) -> None:
         """Ends where the lease may be another's: lost, or not renewed in time."""
-        while (left_s := self._journal.unsure_in_s(self._hold)) > 0:
+        while (left_s := self._journal.unsure_in_s(self._lease)) > 0:
             with contextlib.suppress(BackendError, TimeoutError):
                 async with asyncio.timeout(left_s):
                     await asyncio.sleep(min(self._journal.times.renew_s, left_s))
-                    self._hold = await self._journal.renew(self._hold)
+                    self._lease = await self._journal.renew(self._lease)
 
     async def _write(
         self,
@@ -432,7 +411,7 @@ class Work:
     ) -> None:
         await self._written(*events, changes=changes, audit=audit or [], undone=undone)
         at = time_text(now())
-        self.history += [StoredEvent(id=0, at=at, fence=self._hold.fence, event=event) for event in events]
+        self.history += [StoredEvent(id=0, at=at, fence=self._lease.fence, event=event) for event in events]
 
     async def _written(
         self, *events: Event, changes: Changes | None, audit: list[AuditEntry], undone: str | None = None
@@ -441,7 +420,7 @@ class Work:
         news = self.seen.news()
         if news is not None:
             changes = replace(changes or Changes(), switch=news)
-        done = await self._journal.write(self._hold, *events, changes=changes, audit=audit, undone=undone)
+        done = await self._journal.write(self._lease, *events, changes=changes, audit=audit, undone=undone)
         if news is not None and done:
             self.seen.told(news)
         return done

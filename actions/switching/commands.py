@@ -86,7 +86,7 @@ class Commands:
         if wait and (unreadable := unreadable_in(work.history)):
             raise PreconditionFailed("malformed", unreadable, "see that no such command runs, then plan anew")
         while (remaining := await self.end()) and wait:
-            if work.hold_left_s() is None:
+            if work.hold.left_s() is None:
                 held = True
                 left_s = max((one.until - now()).total_seconds() for one in remaining)
                 await work.held(f"a command still runs: {remaining[0]}", max(LOOK_S, left_s))

@@ -28,7 +28,7 @@ async def _held(work: Work, still_well: Callable[[], Awaitable[None]], *, moved:
     """Whether it was, until nothing stands against it any more."""
     held = False
     while (found := await against(work)) is not None:
-        left_s = work.hold_left_s()
+        left_s = work.hold.left_s()
         if left_s is not None and left_s <= 0:
             raise Failed(f"it was not let on for {Duration(HOLD_S)}: {found.text}", "unproven")
         if left_s is None:

@@ -46,7 +46,7 @@ class Hold:
     async def told(self, missing: Missing | None) -> None:
         """It goes on, or what keeps it. Raises Failed at the end of the hold."""
         work = self._work
-        left_s = work.hold_left_s()
+        left_s = work.hold.left_s()
         if missing is None:
             await work.released("the evidence is there")
             await work.stand()
@@ -59,7 +59,7 @@ class Hold:
             raise Failed(f"nothing could be proven{lasted}: {missing.words}", "unproven")
         if missing.kind != self._kind:
             # The words may change from look to look: what is shown is why it began, and what has come to it since.
-            why, began = work.hold_why(), not self._kind
+            why, began = work.hold.why(), not self._kind
             self._shown = why if began or missing.words == why else f"{why}; by now {missing.words}"
             self._kind = missing.kind
         if missing.kind in NO_WAY_ON:

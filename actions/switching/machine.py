@@ -365,7 +365,7 @@ class Switching:
     async def _leave(self) -> None:
         """A split that is left alone is held with a deadline, like one without evidence: it must not be forgotten."""
         work, share = self._work, self._traffic.last.weights.get(self._to, 0)
-        if self._kind.forward and 0 < share < 100 and work.hold_left_s() is None:
+        if self._kind.forward and 0 < share < 100 and work.hold.left_s() is None:
             judge = self._stage_judge(share, float(self._settings.stage_time))
             why = f"{self._to.upper()} was left at {share} %, and nobody watches it"
             await work.held(why, HOLD_S if judge is None else judge.hold_s)

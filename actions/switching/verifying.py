@@ -74,7 +74,7 @@ class Verifying:
             words = f"{once(self._words(), problem)}; {control}"
             await work.end(self._step, "failed", words)
             raise Failed(f"{self._step} failed: {words}", kind)
-        if work.hold_left_s() is not None:
+        if work.hold.left_s() is not None:
             await self._holding.told(None)
         control = f"control {self._color.upper()}" + ("" if self._full else f" {self._weights[self._color]} %")
         side = {"color": self._color, "version": self._version}
@@ -94,7 +94,7 @@ class Verifying:
 
     @property
     def _by_hand(self) -> bool:
-        return self._work.steering.accepted and self._work.hold_left_s() is not None
+        return self._work.steering.accepted and self._work.hold.left_s() is not None
 
     async def _problem(self) -> str:
         if not await self._seen():
@@ -143,7 +143,7 @@ class Verifying:
             if missing is None and work.late and work.all_there:
                 words = f"out of time, and it is not proven yet: {self._words()}"
                 missing = Missing(words=words, at_most_s=max(0.0, self._until - time.monotonic()) + TELL_S)
-            if missing is not None or work.hold_left_s() is not None:
+            if missing is not None or work.hold.left_s() is not None:
                 await self._holding.told(missing)
 
     def _words(self) -> str:

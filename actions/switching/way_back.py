@@ -137,11 +137,11 @@ class WayBack:
                 f"make {self._from.upper()} healthy, it goes back then; or {command('action abandon', work.action_id)}"
             )
             words = f"{error.message}; and {problem}: no traffic is sent there"
-            if work.hold_left_s() is None:
+            if work.hold.left_s() is None:
                 await work.held(problem, HEALTHY_AGAIN_S)
             await work.stand(ActionError(kind="target_unhealthy", message=words, fix=fix))
             await asyncio.sleep(LOOK_S)
-        if work.hold_left_s() is not None:
+        if work.hold.left_s() is not None:
             await work.set("rolling_back", "shift-back", error, released=f"{self._from.upper()} is healthy")
 
     async def _old_side_unfit(self) -> str:
