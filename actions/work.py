@@ -12,7 +12,7 @@ from actions.beside import Guard, unless
 from actions.deadlines import ending_in, left_s
 from actions.endings import OutOfTime
 from actions.hold import ToldHold, held_for
-from actions.ids import now, time_of, time_text
+from actions.ids import now, time_text
 from actions.journal.audit import AuditEntry, AuditKind
 from actions.journal.journal import Journal
 from actions.journal.lease import Hold, LeaseLost, steady_clock
@@ -21,6 +21,7 @@ from actions.journal.steering import STOPPING, Steering, begun_back
 from actions.kinds import kind_of
 from actions.models import ActionError, ActionStatus, Plan, StepStatus, SwitchReport
 from actions.tally import Tally, Times
+from actions.told_steps import ToldSteps
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.settings import Duration
@@ -63,6 +64,7 @@ class Work:
         self.action_id = lease.action_id
         self.history = history
         self.hold = ToldHold(history)
+        self.steps = ToldSteps(history)
         self.steering = Steering(history)
         self.seen = Tally(seen)
         self.ended = False
@@ -126,10 +128,10 @@ class Work:
         """The step runs; it is the phase of the action. Returns the seconds that are left of `lasts_s`: the end of a
         step that an earlier runner began stays where it was."""
         data = {} if lasts_s is None else ending_in(lasts_s)
-        if data and (begun := self._unfinished(step)) is not None:
+        if data and (begun := self.steps.unfinished(step)) is not None:
             data = {"lasts_s": lasts_s, **begun.data} if "until" in begun.data else data
         event = Event(step=step, kind="begun", status="running", detail=detail, data=data)
-        if self.happened("begun", step) is None:
+        if self.steps.happened("begun", step) is None:
             self.steering.next_stage()  # what was ordered meanwhile was meant for the step before
         self.seen.phase = step
         await self._write(event, changes=Changes(phase=step))
@@ -170,7 +172,7 @@ class Work:
     ) -> None:
         """What will be written, on disk before it is. When this returns, the lease outlasts a write that begins now
         and takes effect `late_s` late. Raises LeaseLost."""
-        attempt = 1 + self.attempts(step)
+        attempt = 1 + self.steps.attempts(step)
         data = {"before": before, "requested": requested, "attempt": attempt}
         event = Event(step=step, kind="intent", data=data)
         entry = self.entry("intent", step, before=before, requested=requested, attempt=attempt)
@@ -200,42 +202,9 @@ class Work:
         """An event of its history that changes nothing of the action. Raises LeaseLost."""
         await self._write(event)
 
-    def happened(self, kind: str, step: str) -> Event | None:
-        """The newest event of that kind in that step, also of an earlier runner."""
-        found = (line.event for line in reversed(self.history) if (line.event.kind, line.event.step) == (kind, step))
-        return next(found, None)
-
     async def note(self, changes: Changes) -> None:
         """Change the action itself, with no event."""
         await self._journal.write(self._lease, changes=changes)
-
-    def unseen(self, step: str) -> StoredEvent | None:
-        """The intent of a write whose outcome nobody has recorded."""
-        for line in reversed(self.history):
-            if line.event.step == step and line.event.kind == "observed":
-                return None
-            if line.event.step == step and line.event.kind == "intent":
-                return line
-        return None
-
-    def attempts(self, step: str) -> int:
-        """How often its write was intended."""
-        return sum(line.event.kind == "intent" and line.event.step == step for line in self.history)
-
-    def done(self, step: str) -> bool:
-        """Whether the step has succeeded, under this runner or an earlier one."""
-        verdict = self.happened("verdict", step)
-        return verdict is not None and verdict.status == "succeeded"
-
-    def begun(self, step: str) -> bool:
-        """Whether the step was begun and has no end."""
-        return self._unfinished(step) is not None
-
-    def last_seen(self, step: str) -> float:
-        """Seconds since anything was told of the step; infinite where nothing was, or a clock was set back since."""
-        at = next((time_of(line.at) for line in reversed(self.history) if line.event.step == step), None)
-        ago_s = -1.0 if at is None else (now() - at).total_seconds()
-        return ago_s if ago_s >= 0 else float("inf")
 
     async def set(
         self,
@@ -385,13 +354,6 @@ class Work:
                 return order
             await self.obeyed(order)
             self.steering.obey(order)
-        return None
-
-    def _unfinished(self, step: str) -> Event | None:
-        """How the step was begun, where it has no end yet."""
-        for line in reversed(self.history):
-            if line.event.step == step and line.event.kind in ("begun", "verdict"):
-                return line.event if line.event.kind == "begun" else None
         return None
 
     async def _renew(self) -> None:

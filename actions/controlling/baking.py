@@ -62,7 +62,7 @@ class Baking:
     async def _begin(self) -> float:
         """Seconds that are left."""
         work = self._work
-        if work.begun(BAKE) and work.last_seen(BAKE) > GAP_S:
+        if work.steps.begun(BAKE) and work.steps.last_seen(BAKE) > GAP_S:
             await work.end(BAKE, "pending", "nobody looked for a while: it starts anew")
         return await work.begin(BAKE, f"{self._seconds:g}s", lasts_s=self._left_s)
 

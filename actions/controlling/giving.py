@@ -69,12 +69,12 @@ class Orders:
 
     def in_doubt(self, step: str) -> bool:
         """Whether it was intended, and nobody knows what came of it."""
-        return self._work.unseen(step) is not None
+        return self._work.steps.unseen(step) is not None
 
     async def settle(self, step: str) -> str:
         """The operation of an order that an earlier runner gave and did not live to see the end of; empty where nothing
         came of it. A command that it ran is ended first: it might act later."""
-        line = self._work.unseen(step)
+        line = self._work.steps.unseen(step)
         if line is None:
             return self.operation_of(step)
         await self._commands.settle(wait=kind_of(self._work.plan.kind).forward)

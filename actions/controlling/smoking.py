@@ -44,7 +44,7 @@ class Smoking:
 
     def due(self, found: Operation) -> bool:
         """Whether it is to be run now. Raises Failed where the candidate has traffic, and it was not."""
-        if not self._wanted or self._work.done(SMOKE) or found.back or found.state not in ("open", "succeeded"):
+        if not self._wanted or self._work.steps.done(SMOKE) or found.back or found.state not in ("open", "succeeded"):
             return False
         if found.moved or found.state == "succeeded":
             raise Failed("smoke: traffic moved to the new version before it was tested", _FAILED)

@@ -249,7 +249,7 @@ class RunOrder:
             return
         except OutOfTime as late:
             words = await work.break_off(str(late))
-            if work.happened("intent", "order") is not None:
+            if work.steps.happened("intent", "order") is not None:
                 words += "; it was sent, and nothing of it was seen yet"
             await work.finish("aborted", error=ActionError(kind="deadline", message=words, fix="`teal run list`"))
             return
@@ -271,7 +271,7 @@ class RunOrder:
         await self._work.begin("preflight")
         detail = "no preconditions"
         seen = self.seen
-        if seen is not None and self._work.happened("intent", "order") is None:
+        if seen is not None and self._work.steps.happened("intent", "order") is None:
             run = await _find(self.adapter, self.pipeline, self.run_id)
             if run is None or run.state != seen.state:
                 now_is = "gone" if run is None else run.state
@@ -284,7 +284,7 @@ class RunOrder:
         """Returns what was seen already, where an answer was lost and had to be looked for."""
         work = self._work
         await work.begin("order")
-        again = work.happened("intent", "order") is not None
+        again = work.steps.happened("intent", "order") is not None
         seen = await self._seen() if again else None
         if seen is None:
             requested = {"kind": work.plan.kind, "ref": self._ref, "params": self.params}

@@ -41,7 +41,7 @@ class Deploying:
     @property
     def touched(self) -> bool:
         """Whether anything was or may have been deployed."""
-        return self._work.attempts("deploy") > 0
+        return self._work.steps.attempts("deploy") > 0
 
     @property
     def recorded(self) -> Deployed:
@@ -148,7 +148,7 @@ class Deploying:
         """Whether there is nothing to write: it runs there already, whole, and large enough."""
         found = await deployer.deployed(color)
         small = replicas is not None and (found.desired or 0) < replicas
-        if found.version != version or small or self._work.unseen("deploy") is not None:
+        if found.version != version or small or self._work.steps.unseen("deploy") is not None:
             return False
         return (await deployer.rollout(color, version)).state == "complete"
 
@@ -166,11 +166,11 @@ class Deploying:
 
     async def _came_to_nothing(self, recorded: Deployed) -> bool:
         """Whether a deploy that was broken off left the side as it was, and can not do any more to it."""
-        if (line := self._work.unseen("deploy")) is not None:
+        if (line := self._work.steps.unseen("deploy")) is not None:
             before = msgspec.convert(line.event.data["before"], Deployed)
             if await self._settled(before, line.event.data["requested"]["stamp"]) is not None:
                 return False
-        elif (seen := self._work.happened("observed", "deploy")) is None or seen.data["result"] != "not applied":
+        elif (seen := self._work.steps.happened("observed", "deploy")) is None or seen.data["result"] != "not applied":
             return False
         found = await self._deployer().deployed(self._work.plan.to)
         down = bool(recorded.ready) and found.ready == 0  # it was taken down first, and the new one never came up
@@ -194,7 +194,7 @@ class Deploying:
         deployer, stamp = self._deployer(), Stamp(self._work.action_id, step).text()
         for attempt in range(1, WRITE_TRIES + 1):
             before = await deployer.deployed(color)
-            if self._work.attempts(step) and before.stamp == stamp and before.version in (version, None):
+            if self._work.steps.attempts(step) and before.stamp == stamp and before.version in (version, None):
                 await self._work.observed(step, _plain(before), "applied")
                 return before
             await self._idle(color)

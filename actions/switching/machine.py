@@ -145,7 +145,7 @@ class Switching:
     @property
     def _is_proven(self) -> bool:
         """Whether all traffic has arrived: what may still be missing is evidence that it is well there."""
-        return self._work.done(step_of("verify", self._stages[-1], self._stages))
+        return self._work.steps.done(step_of("verify", self._stages[-1], self._stages))
 
     # ---- forward
 
@@ -170,11 +170,11 @@ class Switching:
             await self._deploying.start(self._to, self._start)
         if self._kind.deploys:
             await self._work.safe_point()
-            if not self._work.done("deploy"):
+            if not self._work.steps.done("deploy"):
                 await self._deploying.deploy(self._to, self._version)
         if self._deploys:
             await self._healthy()
-        if self._kind.deploys and self._smoke.configured and not self._work.done("smoke"):
+        if self._kind.deploys and self._smoke.configured and not self._work.steps.done("smoke"):
             await self._work.safe_point()
             await self._smoked()
 
@@ -280,7 +280,7 @@ class Switching:
     async def _stage(self, prober: Prober, share: int) -> None:
         shift, verify, analyse = (step_of(what, share, self._stages) for what in ("shift", "verify", "analyse"))
         work, weights = self._work, staged(self._settings, self._from, self._to, share)
-        if not work.done(shift):
+        if not work.steps.done(shift):
             if self._kind.forward:
                 await self._let_on(share)
             else:
@@ -295,7 +295,7 @@ class Switching:
                 raise
             except PartialWrite as unfinished:
                 raise Failed(f"{shift} failed: {unfinished}", "shift_failed") from None
-        if not work.done(verify):
+        if not work.steps.done(verify):
             if not prober.running:
                 await prober.start()
             await Verifying(
@@ -304,7 +304,7 @@ class Switching:
             ).run()  # fmt: skip
         work.all_there = self._is_proven
         await prober.stop()
-        if len(self._stages) > 1 and self._kind.forward and not work.done(analyse):
+        if len(self._stages) > 1 and self._kind.forward and not work.steps.done(analyse):
             await self._analyse(share)
 
     async def _let_on(self, share: int) -> None:

@@ -72,7 +72,7 @@ class Traffic:
     @property
     def in_doubt(self) -> bool:
         """Whether a write was intended that nobody knows the end of."""
-        return any(self._work.unseen(step) is not None for step in self._written_steps())
+        return any(self._work.steps.unseen(step) is not None for step in self._written_steps())
 
     @property
     def last(self) -> SwitchState:
@@ -87,7 +87,7 @@ class Traffic:
         else, since a preflight would take them for somebody else's change. What is half done stays in doubt: the step
         itself goes on with it, or the way back. Raises Conflict or InDoubt."""
         for step in self._written_steps():
-            line = self._work.unseen(step)
+            line = self._work.steps.unseen(step)
             if line is None:
                 continue
             data = line.event.data

@@ -87,7 +87,7 @@ class Watching:
     async def _begin(self) -> float:
         """What an earlier runner saw counts, unless nobody looked for a while: then the window starts anew."""
         gap_s = max(AT_LEAST_GAP_S, GAP_LOOKS * self._pause_s)
-        if self._work.last_seen(self._step) > gap_s and self._work.begun(self._step):
+        if self._work.steps.last_seen(self._step) > gap_s and self._work.steps.begun(self._step):
             await self._work.end(self._step, "pending", "nobody looked for a while: it starts anew")
         return await self._work.begin(self._step, f"{self._seconds:g}s", lasts_s=self._seconds)
 

@@ -235,7 +235,7 @@ async def test_an_end_comes_when_it_was_to_come(tmp_path: Path, clock: Clock, st
     assert 50 < (left_s(told) or 0) <= 60
     assert 50 < work.remaining_s(60.0) <= 60
     assert 50 < (work.hold.left_s() or 0) <= 60
-    assert work.last_seen("bake") > 3000
+    assert work.steps.last_seen("bake") > 3000
     assert 50 < await work.begin("bake", lasts_s=60.0) <= 60
     elsewhere = {**told, "boot": "another"}
     assert (left_s(elsewhere) or 0) <= 60

@@ -230,7 +230,8 @@ async def test_an_end_that_comes_while_the_gates_are_asked_waits_for_a_look_of_i
     looked: list[bool] = []
     steering = SimpleNamespace(promoted=False, accepted=False, paused=False, next_stage=lambda: None)
     work: Any = SimpleNamespace(
-        steering=steering, late=False, last_seen=lambda step: 0.0, hold=SimpleNamespace(left_s=lambda: None),
+        steering=steering, late=False,
+        steps=SimpleNamespace(last_seen=lambda step: 0.0), hold=SimpleNamespace(left_s=lambda: None),
         begin=nothing, end=nothing, progress=nothing, held=nothing, released=nothing, stand=nothing,
     )  # fmt: skip
     judge: Any = SimpleNamespace(look=slow, due_s=60.0, hold_s=60.0)
