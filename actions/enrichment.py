@@ -78,79 +78,109 @@ async def enriched(
 ) -> Deployment:
     """`deployment` with it. Raises BackendError where the journal can not be read."""
     context, service = policy.context, deployment.service
-    occupied = await journal.open_action(context, service)
-    alone = orphaned_since(occupied, journal.location) if occupied is not None else None
-    if alone is not None:  # it may have ended between the look at its row and that at its runner
-        occupied = await journal.open_action(context, service)
-        alone = orphaned_since(occupied, journal.location) if occupied is not None else None
-    if occupied is not None and alone is not None:
-        occupied = await with_ways(occupied, journal, own)
-    elif occupied is not None:
-        occupied = judged(occupied, journal.location, policy.zone)
-    stopped = occupied is not None and occupied.stopped_pid != 0
+    occupied, alone = await _open_action(service, policy, journal, own)
     change = await newest_change(journal, context, service)
-    last = None
-    if change is not None and change.at is not None:
-        from_, to = change.moved
-        by = change.by.partition("@")[0]
-        last = LastSwitch(at=change.at, by=by, from_=from_, to=to, action=change.action)
-    offer, elsewhere, looked = None, "", _Looked(service, targets)
+    looked, driven_here = _Looked(service, targets), deployment.controller is None
+    elsewhere, theirs = "", None
     if occupied is None and deployment.mark is not None:
         weights = await looked.weights(deployment)
-        elsewhere, offer = await _elsewhere(journal, context, deployment, deployment.mark, change, weights)
-    if deployment.controller is not None:
+        elsewhere, theirs = await _elsewhere(journal, context, deployment, deployment.mark, change, weights)
+    offer = theirs
+    if not driven_here:
         offer = _of_the_controller(deployment, change)
     elif occupied is not None and kind_of(occupied.kind).forward:
-        other = await looked.other_switch(journal, occupied) if alone is not None or stopped else ""
-        unfit = RollbackOffer(to=None, ready=False, reason=other)
-        offer = unfit if other else await _of_the_open(deployment, occupied, looked)
-    elif change is not None and offer is None:  # else the newest change is theirs
+        offer = await _of_the_open(
+            deployment, occupied, looked, journal, attended=alone is None and not occupied.stopped_pid
+        )
+    elif change is not None and theirs is None:
         offer = await _offer(deployment, change, looked, targets)
-    moved, bad = "", None
+    told = replace(
+        deployment,
+        action_about=elsewhere,
+        last_switch=_last_switch(change),
+        rollback=offer or deployment.rollback,
+        freeze=await freeze_of(journal, context, service) or window_freeze(policy, now()),
+        verified_version=await verified_version(journal, context, service, deployment.live) if driven_here else None,
+    )
+    control = deployment.truth.control
+    if driven_here and control.value == "unknown" and "\n" in control.detail:
+        detail = await _written_anew(control.detail, policy, journal, looked, service)
+        told = replace(told, truth=replace(deployment.truth, control=replace(control, detail=detail)))
     if occupied is None:
+        return await _with_the_past(told, policy, journal, change)
+    return _with_action(told, occupied, alone, policy, journal)
+
+
+async def _open_action(
+    service: str, policy: Policy, journal: Journal, own: FindEntry
+) -> tuple[Action | None, datetime | None]:
+    """The action that is open on it, and since when nobody runs that."""
+    occupied = await journal.open_action(policy.context, service)
+    if occupied is not None and orphaned_since(occupied, journal.location) is not None:
+        # It may have ended between the look at its row and that at its runner.
+        occupied = await journal.open_action(policy.context, service)
+    if occupied is None:
+        return None, None
+    alone = orphaned_since(occupied, journal.location)
+    if alone is not None:
+        return await with_ways(occupied, journal, own), alone
+    return judged(occupied, journal.location, policy.zone), None
+
+
+def _last_switch(change: Change | None) -> LastSwitch | None:
+    if change is None or change.at is None:
+        return None
+    from_, to = change.moved
+    return LastSwitch(at=change.at, by=change.by.partition("@")[0], from_=from_, to=to, action=change.action)
+
+
+async def _with_the_past(deployment: Deployment, policy: Policy, journal: Journal, change: Change | None) -> Deployment:
+    """Where nothing is open: what was moved since the newest change, and what was found bad of what is live."""
+    context, service, moved, failed = policy.context, deployment.service, "", None
+    if deployment.controller is None:  # what a controller does is its own, whoever ordered it
         shares = {color: round(side.weight_pct or 0) for color, side in deployment.colors.items()}
         versions = {color: side.version or "" for color, side in deployment.colors.items()}
-        if deployment.controller is None:  # what a controller does is its own, whoever ordered it
-            moved = await moved_since(journal, context, service, change, shares, versions)
-        bad = await found_bad(journal, context, deployment, policy.zone, moved=bool(moved))
-    failed = None
-    if occupied is None and change is not None and deployment.controller is None:
-        failed = await _failed(journal, context, change, deployment)
-    control = deployment.truth.control
-    if deployment.controller is None and control.value == "unknown" and "\n" in control.detail:
-        control = replace(control, detail=await _written_anew(control.detail, policy, journal, looked, service))
-    live = deployment.live
-    writing = occupied is not None and alone is None and _is_writing(occupied, deployment)
-    if writing:  # between two contents, and soon at one of them
-        live = "mixed" if live == "unknown" else live
-        value = "mixed" if control.value == "unknown" else control.value
-        control = replace(control, value=value, detail="it is being written by the open action")
-    frozen = await freeze_of(journal, context, service) or window_freeze(policy, now())
+        moved = await moved_since(journal, context, service, change, shares, versions)
+        failed = None if change is None else await _failed(journal, context, change, deployment)
+    bad = await found_bad(journal, context, deployment, policy.zone, moved=bool(moved))
+    blocks = bad is not None and bad.level == "block"
     return replace(
         deployment,
-        truth=replace(deployment.truth, control=control),
-        live=live,
-        armed="" if writing else deployment.armed,
-        action=occupied.id if occupied else None,
-        action_about=what_it_does(occupied) if occupied else elsewhere,
-        action_by=occupied.actor.person if occupied and occupied.actor else "",
-        action_until=over_at(occupied) if occupied and alone is None else None,
-        orphaned_since=alone,
-        orphaned_why=why_alone(occupied, journal.location) if occupied is not None and alone is not None else "",
-        action_stopped=STOPPED_WORDS if stopped else "",
-        action_then=hold_end(occupied, policy.zone) if occupied and alone is None else "",
-        action_held=first_line(occupied.hold.why) if occupied and occupied.hold and alone is None else "",
-        ways_out=_ways_out(occupied) if occupied is not None and (alone is not None or stopped) else "",
-        last_switch=last,
-        rollback=offer or deployment.rollback,
-        freeze=frozen,
-        changed_since="; ".join(filter(None, (moved, bad.text if bad and bad.level != "block" else ""))) or None,
+        changed_since="; ".join(filter(None, (moved, bad.text if bad and not blocks else ""))) or None,
         rollback_failed=failed,
-        rejected=f"live {bad.text}\nwhere that is meant: {bad.fix}" if bad and bad.level == "block" else None,
-        verified_version=None
-        if deployment.controller is not None
-        else await verified_version(journal, context, service, deployment.live),
+        rejected=f"live {bad.text}\nwhere that is meant: {bad.fix}" if bad and blocks else None,
     )
+
+
+def _with_action(
+    deployment: Deployment, occupied: Action, alone: datetime | None, policy: Policy, journal: Journal
+) -> Deployment:
+    """With the action that is open on it, which nobody runs since `alone`."""
+    told = replace(
+        deployment,
+        action=occupied.id,
+        action_about=what_it_does(occupied),
+        action_by=occupied.actor.person if occupied.actor else "",
+        orphaned_since=alone,
+        action_stopped=STOPPED_WORDS if occupied.stopped_pid else "",
+        ways_out=_ways_out(occupied) if alone is not None or occupied.stopped_pid else "",
+    )
+    if alone is not None:
+        return replace(told, orphaned_why=why_alone(occupied, journal.location))
+    told = replace(
+        told,
+        action_until=over_at(occupied),
+        action_then=hold_end(occupied, policy.zone),
+        action_held=first_line(occupied.hold.why) if occupied.hold else "",
+    )
+    if not _is_writing(occupied, deployment):
+        return told
+    # Between two contents, and soon at one of them.
+    control = deployment.truth.control
+    value = "mixed" if control.value == "unknown" else control.value
+    control = replace(control, value=value, detail="it is being written by the open action")
+    live = "mixed" if deployment.live == "unknown" else deployment.live
+    return replace(told, truth=replace(deployment.truth, control=control), live=live, armed="")
 
 
 def _is_writing(occupied: Action, deployment: Deployment) -> bool:
@@ -226,7 +256,13 @@ async def _elsewhere(
     return told, _ready(deployment, back.to) if back.to else unsaid
 
 
-async def _of_the_open(deployment: Deployment, occupied: Action, looked: _Looked) -> RollbackOffer:
+async def _of_the_open(
+    deployment: Deployment, occupied: Action, looked: _Looked, journal: Journal, *, attended: bool
+) -> RollbackOffer:
+    """`attended`: whether a runner is at it, which knows its switch; a new one may drive another."""
+    other = "" if attended else await looked.other_switch(journal, occupied)
+    if other:
+        return RollbackOffer(to=None, ready=False, reason=other)
     if occupied.from_ == "mixed":
         return RollbackOffer(
             to=None, ready=False, reason=f"{short_id(occupied.id or '')} came from a split, and goes back to it"
