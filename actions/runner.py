@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from actions.doing import Doing, Ground, doing_of
 from actions.journal.config_entry import EDITED, FindEntry, must_be_same_object, same_entry
 from actions.journal.journal import Journal
-from actions.journal.lease import Hold, LeaseHeld, LeaseLost, leave_words, owner_file, release, take, why_ended
+from actions.journal.lease import Lease, LeaseHeld, LeaseLost, leave_words, owner_file, release, take, why_ended
 from actions.journal.steering import STOPPING, begun_back
 from actions.kinds import kind_of
 from actions.models import ENDED, Action, ActionStatus, Owner, Plan
@@ -81,9 +81,9 @@ async def _run(
     sources = Sources(described.sources, build)
     async with Notices(journal, agreed.context, described.notify, build) as notices:
         try:
-            hold = await journal.acquire(action_id, owner)
+            lease = await journal.acquire(action_id, owner)
             ground = Ground(adapter=adapter, entry=described, sources=sources, edited=edited)
-            await _run_owned(hold, journal, agreed, doing, ground, notices, park)
+            await _run_owned(lease, journal, agreed, doing, ground, notices, park)
         except (LeaseHeld, LeaseLost):
             return None
         finally:
@@ -94,7 +94,7 @@ async def _run(
 
 
 async def _run_owned(
-    hold: Hold,
+    lease: Lease,
     journal: Journal,
     plan: Plan,
     doing: Doing,
@@ -102,7 +102,7 @@ async def _run_owned(
     notices: Notices,
     park: asyncio.Event | None,
 ) -> None:
-    action_id = hold.action_id
+    action_id = lease.action_id
     history = await journal.history(action_id)
     (begun,) = await journal.action(plan.context, action_id)
 
@@ -114,7 +114,7 @@ async def _run_owned(
             notices.held(begun, f"{why}{work.hold_end}")
 
     async with journal.keeping(action_id, plan.context, lost):
-        work = Work(journal, hold, plan, history, park=park, stopped=stopped, seen=begun.switch)
+        work = Work(journal, lease, plan, history, park=park, stopped=stopped, seen=begun.switch)
         ended = False
         try:
             if not any(line.event.kind == "begun" for line in history):  # else an earlier runner has told it

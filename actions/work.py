@@ -15,7 +15,7 @@ from actions.hold import ToldHold, held_for
 from actions.ids import now, time_text
 from actions.journal.audit import AuditEntry, AuditKind
 from actions.journal.journal import Journal
-from actions.journal.lease import Hold, LeaseLost, steady_clock
+from actions.journal.lease import Lease, LeaseLost, steady_clock
 from actions.journal.rows import Changes, Command, Event, StoredEvent, steps_of
 from actions.journal.steering import STOPPING, Steering, begun_back
 from actions.kinds import kind_of
@@ -50,7 +50,7 @@ class Work:
     def __init__(
         self,
         journal: Journal,
-        lease: Hold,
+        lease: Lease,
         plan: Plan,
         history: list[StoredEvent],
         *,

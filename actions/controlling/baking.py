@@ -6,7 +6,7 @@ import time
 
 from actions.endings import Failed
 from actions.judging.stages import StageJudge, StageVerdict
-from actions.switching.holding import Hold, Missing
+from actions.switching.holding import Missing, PhaseHold
 from actions.targets import ControllerTarget
 from actions.work import Work
 from backends.errors import BackendError
@@ -27,7 +27,7 @@ class Baking:
         self._judge = judge
         self._seconds = float(target.settings.bake)
         self._left_s = max(0.0, self._seconds - for_s)
-        self._hold = Hold(work, full=True)
+        self._hold = PhaseHold(work, full=True)
         self._told = ""
 
     async def run(self, operation: str) -> Operation | None:

@@ -15,7 +15,7 @@ from actions.journal.audit import EMPTY, AuditEntry, AuditRecord, AuditVerdict, 
 from actions.journal.breaker import Breaker
 from actions.journal.episodes import Book, Episode
 from actions.journal.errors import NO_SENSE, JournalError, JournalFull, without_sense
-from actions.journal.lease import Hold, LeaseTimes, steady_clock
+from actions.journal.lease import Lease, LeaseTimes, steady_clock
 from actions.journal.location import JournalLocation
 from actions.journal.rows import Changes, Command, Draft, Event, Key, StoredEvent
 from actions.journal.taken_away import Records, refuse_stray
@@ -90,7 +90,7 @@ class Journal:
 
     async def write(
         self,
-        hold: Hold,
+        lease: Lease,
         *events: Event,
         changes: Changes | None = None,
         audit: Sequence[AuditEntry] = (),
@@ -106,14 +106,14 @@ class Journal:
         async with self._writing:
             while True:
                 try:
-                    if self.unsure_in_s(hold) <= 0:  # this process, its host or the database stood still meanwhile
-                        await self.renew(hold)
-                    return await self._do(lambda sql: sql.write(hold, events, changes, audit, undone, mark))
+                    if self.unsure_in_s(lease) <= 0:  # this process, its host or the database stood still meanwhile
+                        await self.renew(lease)
+                    return await self._do(lambda sql: sql.write(lease, events, changes, audit, undone, mark))
                 except BackendError as error:
                     passes = error.kind in ("timeout", "unreachable") and not isinstance(error, JournalFull)
                     if not passes or last:
                         raise
-                    last = self.unsure_in_s(hold) <= 0  # once more, to hear whose it is now
+                    last = self.unsure_in_s(lease) <= 0  # once more, to hear whose it is now
                 await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
                 tries += 1
 
@@ -216,28 +216,28 @@ class Journal:
 
     # ---- leases and orders
 
-    async def acquire(self, action_id: str, owner: Owner) -> Hold:
+    async def acquire(self, action_id: str, owner: Owner) -> Lease:
         """Become the owner of an action, whose lock file the caller holds where `owner` names it. Raises LeaseHeld."""
         began = steady_clock()
-        hold = await self._do(lambda sql: sql.acquire(action_id, owner, self.times.ttl_s))
+        lease = await self._do(lambda sql: sql.acquire(action_id, owner, self.times.ttl_s))
         self._renewed[action_id] = began
-        return hold
+        return lease
 
-    async def renew(self, hold: Hold) -> Hold:
+    async def renew(self, lease: Lease) -> Lease:
         """Push the end of the lease out. Raises LeaseLost."""
         began = steady_clock()
-        renewed = await self._do(lambda sql: sql.renew(hold, self.times.ttl_s))
-        self._renewed[hold.action_id] = began
+        renewed = await self._do(lambda sql: sql.renew(lease, self.times.ttl_s))
+        self._renewed[lease.action_id] = began
         return renewed
 
-    def unsure_in_s(self, hold: Hold) -> float:
+    def unsure_in_s(self, lease: Lease) -> float:
         """Seconds for which a lease that was won or renewed here can not be another's; negative: it may be."""
-        renewed = self._renewed.get(hold.action_id, float("-inf"))
+        renewed = self._renewed.get(lease.action_id, float("-inf"))
         return renewed + self.times.self_fence_s - steady_clock()
 
-    async def let_go(self, hold: Hold) -> None:
+    async def let_go(self, lease: Lease) -> None:
         """End the lease of an action that goes on without a runner. Raises LeaseLost."""
-        await self._do(lambda sql: sql.let_go(hold))
+        await self._do(lambda sql: sql.let_go(lease))
 
     async def enqueue(
         self,
@@ -257,9 +257,9 @@ class Journal:
         """The orders to an action that were not yet obeyed."""
         return await self._look([], lambda sql: sql.waiting(action_id))
 
-    async def taken(self, hold: Hold, command_id: int) -> None:
+    async def taken(self, lease: Lease, command_id: int) -> None:
         """Mark an order as obeyed. Raises LeaseLost."""
-        await self._do(lambda sql: sql.taken(hold, command_id))
+        await self._do(lambda sql: sql.taken(lease, command_id))
 
     # ---- who is on
 

@@ -40,7 +40,7 @@ LONGEST_S = 2 * LeaseTimes().ttl_s
 """A lease is renewed for `ttl_s`. One that ends later than this, by any clock, was never won: it holds nobody up."""
 
 
-class Hold(Struct, frozen=True):
+class Lease(Struct, frozen=True):
     """A lease that was won: every write of the runner carries its `fence`, a number of `journal` alone."""
 
     action_id: str

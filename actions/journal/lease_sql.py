@@ -13,7 +13,7 @@ from actions.ids import canonical, time_of, time_text
 from actions.journal import tables
 from actions.journal.audit import AuditEntry
 from actions.journal.engines import database_now
-from actions.journal.lease import Hold, LeaseHeld, LeaseLost, ending_in, is_held, is_over
+from actions.journal.lease import Lease, LeaseHeld, LeaseLost, ending_in, is_held, is_over
 from actions.journal.rows import StoredEvent, may_be_writing
 from actions.journal.schema import identity_of
 from actions.journal.tables import leases
@@ -25,7 +25,7 @@ from backends.processes import is_stopped
 def acquire(
     connection: Connection, context: str, service: str, action_id: str, owner: Owner, ttl_s: float,
     events: Callable[[], list[StoredEvent]],
-) -> Hold:  # fmt: skip
+) -> Lease:  # fmt: skip
     """Take the lease of a service and raise its fence. Raises LeaseHeld where its owner is alive. One that is stopped,
     on this host and between two writes, is as good as gone: continued, it fails at its next intent, which comes before
     every write. `events`: the history of the action."""
@@ -37,28 +37,28 @@ def acquire(
     values = {**_columns(owner), "action_id": action_id, "fence": fence, "last_write": ""}
     if lease is None:
         connection.execute(insert(leases).values(context=context, service=service, **values))
-        return Hold(action_id, context, service, fence, owner, identity_of(connection))
+        return Lease(action_id, context, service, fence, owner, identity_of(connection))
     before = _owner_of(lease["owner"]) if lease["action_id"] == action_id else None
     if before is not None and _is_live(before, lease["expires_at"], at):
         gone = _is_dead(before, owner) or (_is_stopped(before, owner) and not may_be_writing(events()))
         if not gone:
             raise LeaseHeld(before)
     connection.execute(update(leases).where(where).values(values))
-    return Hold(action_id, context, service, fence, owner, identity_of(connection))
+    return Lease(action_id, context, service, fence, owner, identity_of(connection))
 
 
-def renew(connection: Connection, hold: Hold, ttl_s: float) -> Hold:
+def renew(connection: Connection, lease: Lease, ttl_s: float) -> Lease:
     """The same lease with a later end. Raises LeaseLost."""
-    check(connection, hold)
-    return _ends_at(connection, hold, ttl_s)
+    check(connection, lease)
+    return _ends_at(connection, lease, ttl_s)
 
 
-def check(connection: Connection, hold: Hold) -> str:
+def check(connection: Connection, lease: Lease) -> str:
     """The mark of the newest write under this lease. Raises LeaseLost where the fence went up since it was won."""
-    query = select(leases.c.fence, leases.c.last_write).where(_of(hold.context, hold.service))
+    query = select(leases.c.fence, leases.c.last_write).where(_of(lease.context, lease.service))
     found = connection.execute(query).first()
-    if found is None or found.fence != hold.fence:
-        raise LeaseLost(f"fence {found.fence if found else 'gone'}, this runner's is {hold.fence}")
+    if found is None or found.fence != lease.fence:
+        raise LeaseLost(f"fence {found.fence if found else 'gone'}, this runner's is {lease.fence}")
     mark: str = found.last_write
     return mark
 
@@ -69,37 +69,37 @@ def newest_fence(connection: Connection, action_id: str) -> int:
     return found or 0
 
 
-def marked(connection: Connection, hold: Hold, mark: str) -> None:
+def marked(connection: Connection, lease: Lease, mark: str) -> None:
     """What this transaction writes is known by `mark`."""
-    connection.execute(update(leases).where(_of(hold.context, hold.service)).values(last_write=mark))
+    connection.execute(update(leases).where(_of(lease.context, lease.service)).values(last_write=mark))
 
 
-def expire(connection: Connection, hold: Hold) -> None:
+def expire(connection: Connection, lease: Lease) -> None:
     """The lease ends now; its fence stays."""
-    _ends_at(connection, hold, 0.0)
+    _ends_at(connection, lease, 0.0)
 
 
-def lock_entry(hold: Hold, order: str, *, taken_over: bool) -> AuditEntry:
+def lock_entry(lease: Lease, order: str, *, taken_over: bool) -> AuditEntry:
     """Who runs it from now on."""
     return AuditEntry(
         kind="takeover" if taken_over else "lock",
-        action=hold.action_id,
+        action=lease.action_id,
         order=order,
-        context=hold.context,
-        target=hold.service,
-        fence=hold.fence,
+        context=lease.context,
+        target=lease.service,
+        fence=lease.fence,
         result="owner",
-        detail=f"{hold.owner.user}@{hold.owner.host} pid {hold.owner.pid}",
+        detail=f"{lease.owner.user}@{lease.owner.host} pid {lease.owner.pid}",
     )
 
 
-def _ends_at(connection: Connection, hold: Hold, in_s: float) -> Hold:
+def _ends_at(connection: Connection, lease: Lease, in_s: float) -> Lease:
     at = database_now(connection)
-    owner = ending_in(hold.owner, at, in_s)
-    connection.execute(update(leases).where(_of(hold.context, hold.service)).values(_columns(owner)))
-    mine = tables.actions.c.id == hold.action_id
+    owner = ending_in(lease.owner, at, in_s)
+    connection.execute(update(leases).where(_of(lease.context, lease.service)).values(_columns(owner)))
+    mine = tables.actions.c.id == lease.action_id
     connection.execute(update(tables.actions).where(mine).values(owner=canonical(owner)))
-    return replace(hold, owner=owner)
+    return replace(lease, owner=owner)
 
 
 def _is_live(before: Owner, ends_at: str, at: datetime) -> bool:

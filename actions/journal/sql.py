@@ -33,7 +33,7 @@ from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head, e
 from actions.journal.audit_sql import append, append_once, head_of, links, links_of
 from actions.journal.episodes import Book, Episode
 from actions.journal.late_sql import add_late
-from actions.journal.lease import Hold
+from actions.journal.lease import Lease
 from actions.journal.lease_sql import acquire, check, expire, lock_entry, marked, newest_fence, renew
 from actions.journal.location import JournalLocation
 from actions.journal.rows import (
@@ -127,7 +127,7 @@ class SqlJournal:
 
     def write(
         self,
-        hold: Hold,
+        lease: Lease,
         events: Sequence[Event],
         changes: Changes | None,
         audit: Sequence[AuditEntry],
@@ -141,24 +141,28 @@ class SqlJournal:
         and only not answered, is not written twice.
         """
         with self._database.writing() as connection:
-            if check(connection, hold) == mark != "":
+            if check(connection, lease) == mark != "":
                 return True
-            marked(connection, hold, mark)
+            marked(connection, lease, mark)
             ends = changes is not None and changes.status in ENDED
-            if changes is not None and changes.status == "succeeded" and orders_sql.waiting(connection, hold.action_id):
+            if (
+                changes is not None
+                and changes.status == "succeeded"
+                and orders_sql.waiting(connection, lease.action_id)
+            ):
                 return False
             at = time_text(now())
             for event in events:
-                connection.execute(insert(tables.events).values(event_row(hold.action_id, hold.fence, at, event)))
+                connection.execute(insert(tables.events).values(event_row(lease.action_id, lease.fence, at, event)))
             values = change_row(changes) if changes is not None else {}
             if ends:
                 values["ended_at"] = at
-                expire(connection, hold)
+                expire(connection, lease)
             if values:
-                connection.execute(update(tables.actions).where(tables.actions.c.id == hold.action_id).values(values))
+                connection.execute(update(tables.actions).where(tables.actions.c.id == lease.action_id).values(values))
             if undone is not None:
                 taken_back = update(tables.actions).where(tables.actions.c.id == undone)
-                connection.execute(taken_back.values(undone_by=hold.action_id))
+                connection.execute(taken_back.values(undone_by=lease.action_id))
             append(connection, audit)
             return True
 
@@ -307,7 +311,7 @@ class SqlJournal:
 
     # ---- leases
 
-    def acquire(self, action_id: str, owner: Owner, ttl_s: float) -> Hold:
+    def acquire(self, action_id: str, owner: Owner, ttl_s: float) -> Lease:
         """Become the owner for `ttl_s`; one that holds the lock file of the action proves an earlier owner of this host
         dead. Raises LeaseHeld, or BackendError(not_found) for an action that is not there or has ended."""
         with self._database.writing() as connection:
@@ -315,22 +319,22 @@ class SqlJournal:
             if row is None or row["ended_at"] is not None:
                 raise BackendError("not_found", f"no open action {clean(action_id, 64)}", fix="`teal action list`")
             history = partial(events_of, connection, action_id)
-            hold = acquire(connection, row["context"], row["service"], action_id, owner, ttl_s, history)
-            changes = {"owner": canonical(hold.owner), **({"status": "running"} if row["status"] == "planned" else {})}
+            lease = acquire(connection, row["context"], row["service"], action_id, owner, ttl_s, history)
+            changes = {"owner": canonical(lease.owner), **({"status": "running"} if row["status"] == "planned" else {})}
             connection.execute(update(tables.actions).where(tables.actions.c.id == action_id).values(changes))
-            append(connection, [lock_entry(hold, row["kind"], taken_over=row["owner"] is not None)])
-            return hold
+            append(connection, [lock_entry(lease, row["kind"], taken_over=row["owner"] is not None)])
+            return lease
 
-    def renew(self, hold: Hold, ttl_s: float) -> Hold:
+    def renew(self, lease: Lease, ttl_s: float) -> Lease:
         """Push the end of the lease out to `ttl_s` from now. Raises LeaseLost."""
         with self._database.writing() as connection:
-            return renew(connection, hold, ttl_s)
+            return renew(connection, lease, ttl_s)
 
-    def let_go(self, hold: Hold) -> None:
+    def let_go(self, lease: Lease) -> None:
         """End the lease of an action that goes on without a runner. Raises LeaseLost."""
         with self._database.writing() as connection:
-            check(connection, hold)
-            expire(connection, hold)
+            check(connection, lease)
+            expire(connection, lease)
 
     # ---- orders to a running action
 
@@ -357,10 +361,10 @@ class SqlJournal:
         with self._database.reading() as connection:
             return orders_sql.waiting(connection, action_id)
 
-    def taken(self, hold: Hold, command_id: int) -> None:
+    def taken(self, lease: Lease, command_id: int) -> None:
         """Mark an order as obeyed. Raises LeaseLost."""
         with self._database.writing() as connection:
-            check(connection, hold)
+            check(connection, lease)
             orders_sql.taken(connection, command_id)
 
     # ---- who is on

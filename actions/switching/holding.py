@@ -28,7 +28,7 @@ class Missing(Struct, frozen=True, kw_only=True):
     fix: str = ""
 
 
-class Hold:
+class PhaseHold:
     """The hold of one phase. `missing_s`: how long evidence may be missing below 100 percent before traffic goes
     back."""
 
@@ -84,7 +84,7 @@ class Hold:
         return f'{command("action accept", self._work.action_id)} --reason "…", or {back}'
 
 
-class Holding(Hold):
+class Holding(PhaseHold):
     """That of a phase in which a side is looked at. `all_down_s`: how long it is borne that nothing works."""
 
     def __init__(self, work: Work, looks: Looks, *, full: bool, missing_s: float = HOLD_S, all_down_s: float) -> None:

@@ -13,7 +13,7 @@ from actions.described import Described, RelatedSources
 from actions.gate import Gate
 from actions.guards import Policy
 from actions.journal.journal import Journal
-from actions.journal.lease import Hold
+from actions.journal.lease import Lease
 from actions.journal.location import JournalLocation, journal_location
 from actions.journal.rows import Changes, Event
 from actions.models import Action, Consent, Request
@@ -100,8 +100,8 @@ class HaltingJournal(Journal):
         super().__init__(location)
         self._phase = phase
 
-    async def write(self, hold: Hold, *events: Event, changes: Changes | None = None, **told: Any) -> bool:
-        written = await super().write(hold, *events, changes=changes, **told)
+    async def write(self, lease: Lease, *events: Event, changes: Changes | None = None, **told: Any) -> bool:
+        written = await super().write(lease, *events, changes=changes, **told)
         if changes is not None and changes.phase and changes.phase == self._phase():
             await asyncio.Event().wait()
         return written

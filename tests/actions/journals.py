@@ -14,7 +14,7 @@ from actions.expected import SwitchExpected
 from actions.ids import canonical, new_id, now
 from actions.journal.audit import hash_of
 from actions.journal.journal import Journal
-from actions.journal.lease import Hold, LeaseHeld
+from actions.journal.lease import Lease, LeaseHeld
 from actions.journal.location import JournalLocation, journal_location
 from actions.journal.rows import Draft
 from actions.models import Actor, Owner, Plan, PlanSummary, Request
@@ -45,13 +45,13 @@ def owner(host: str = "bastion-1", *, pid: int = 1, lock: str = "/nowhere/A.lock
     return Owner(user="alice", host=host, pid=pid, lock=lock)
 
 
-async def begun(journal: Journal) -> Hold:
+async def begun(journal: Journal) -> Lease:
     action = await journal.begin(draft())
     assert action.id is not None
     return await journal.acquire(action.id, owner())
 
 
-async def until_won(journal: Journal, action_id: str) -> Hold:
+async def until_won(journal: Journal, action_id: str) -> Lease:
     """The lease, as soon as its owner has lost it."""
     async with asyncio.timeout(60):
         while True:

@@ -16,7 +16,7 @@ import pytest
 from actions.journal.audit import AuditEntry
 from actions.journal.errors import JournalFull
 from actions.journal.journal import Journal
-from actions.journal.lease import Hold
+from actions.journal.lease import Lease
 from actions.journal.rows import Draft, Event
 from actions.models import Action, Refused
 from actions.unjournalled_rollback import run_unjournalled
@@ -76,7 +76,7 @@ async def many_notes(journal: Journal) -> None:
         await journal.audit(AuditEntry(kind="note", detail="x" * 500))
 
 
-async def many_intents(journal: Journal, hold: Hold) -> None:
+async def many_intents(journal: Journal, hold: Lease) -> None:
     for _ in range(1000):
         await journal.write(hold, Event(step="shift", kind="intent", detail="x" * 2000))
 

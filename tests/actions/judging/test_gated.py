@@ -11,7 +11,7 @@ import pytest
 
 from actions.described import Described
 from actions.journal.journal import Journal
-from actions.journal.lease import Hold
+from actions.journal.lease import Lease
 from actions.journal.rows import Event
 from actions.models import Action, Consent, Request
 from actions.switching.conditions import unjudged
@@ -183,7 +183,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> list[Action]:
     seen: list[Action] = []
     write = Journal.write
 
-    async def seen_by_everybody(journal: Journal, hold: Hold, *events: Event, **told: Any) -> bool:
+    async def seen_by_everybody(journal: Journal, hold: Lease, *events: Event, **told: Any) -> bool:
         written = await write(journal, hold, *events, **told)
         seen.extend(await journal.action("test", hold.action_id))
         return written
