@@ -1,7 +1,5 @@
 """How what moves the traffic of a service is planned and carried out: by us over its switch, or by its controller."""
 
-from collections.abc import Awaitable, Callable
-
 from actions.controlling import doing as controlling
 from actions.controlling.control_plan import ControlFacts
 from actions.described import Described
@@ -12,8 +10,6 @@ from actions.models import ActionError, Plan, Refused, Request
 from actions.switching import doing as switching
 from actions.work import Work
 from backends.command_line import command
-
-PlanOf = Callable[[Request, Desk], Awaitable[Plan]]
 
 
 def _by_whoever_moves_it(kind: str, switch: Doing) -> Doing:

@@ -165,10 +165,6 @@ class Journal:
         """The random id that the journal was made with; empty where there is none, or none yet."""
         return await self._look("", lambda sql: sql.identity())
 
-    async def knows(self, action_id: str) -> bool:
-        """Whether an action of that very id is in it, of any context."""
-        return bool(await self.context_of(action_id))
-
     async def context_of(self, action_id: str) -> str:
         """The context of the action of that very id; empty where it is none of this journal."""
         return await self._look("", lambda sql: sql.context_of(action_id))

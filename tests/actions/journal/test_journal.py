@@ -90,7 +90,8 @@ async def test_each_journal_has_an_id_of_its_own_that_its_leases_carry(journal: 
     theirs = await begun(other)
     assert hold.journal == await journal.identity() != ""
     assert theirs.journal == await other.identity() != hold.journal
-    assert (await journal.knows(hold.action_id), await journal.knows(theirs.action_id)) == (True, False)
+    known = [await journal.context_of(each.action_id) for each in (hold, theirs)]
+    assert known == [hold.context, ""] != ["", ""]
     assert (await journal.renew(hold)).journal == hold.journal
     await other.aclose()
 
