@@ -57,7 +57,7 @@ class Described(_Written, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """Of the entry and of what it is judged by: wherever its file lies, and whoever is told."""
+        """A hash of the entry and of what it is judged by; neither where its file lies nor who is told counts."""
         return _digest(self, self.sources)
 
     def kept(self) -> KeptEntry:
@@ -66,7 +66,7 @@ class Described(_Written, frozen=True, kw_only=True):
 
 
 class _Whole(_Written, frozen=True, kw_only=True):
-    """As 0.1.0 kept it."""
+    """An entry as a row of 0.1.0 holds it, with all that it was judged by."""
 
     moves: str | UnsetType = UNSET
     sources: tuple[_Written, ...] = ()

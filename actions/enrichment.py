@@ -135,7 +135,7 @@ def _last_switch(change: Change | None) -> LastSwitch | None:
 
 
 async def _with_the_past(deployment: Deployment, policy: Policy, journal: Journal, change: Change | None) -> Deployment:
-    """Where nothing is open: what was moved since the newest change, and what was found bad of what is live."""
+    """`deployment` on which nothing is open: what was moved since `change`, the newest, and what is bad of it."""
     context, service, moved, failed = policy.context, deployment.service, "", None
     if deployment.controller is None:  # what a controller does is its own, whoever ordered it
         shares = {color: round(side.weight_pct or 0) for color, side in deployment.colors.items()}
@@ -155,7 +155,7 @@ async def _with_the_past(deployment: Deployment, policy: Policy, journal: Journa
 def _with_action(
     deployment: Deployment, occupied: Action, alone: datetime | None, policy: Policy, journal: Journal
 ) -> Deployment:
-    """With the action that is open on it, which nobody runs since `alone`."""
+    """`deployment` with the action that is open on it. `alone`: since when nobody runs that."""
     told = replace(
         deployment,
         action=occupied.id,

@@ -14,7 +14,7 @@ def held_for(why: str, seconds: float | None) -> Event:
 
 
 class ToldHold:
-    """The hold that is told of last in `history`, which grows meanwhile."""
+    """Questions of the newest hold in `history`, to which its runner adds while they are asked."""
 
     def __init__(self, history: list[StoredEvent]) -> None:
         self._history = history
@@ -33,8 +33,8 @@ class ToldHold:
         return "" if hold is None else hold.why
 
     def end(self, *, back: bool) -> str:
-        """`; it goes back by itself in 10m`: what comes of it, of one on the way `back` too; empty where there is no
-        hold."""
+        """`; it goes back by itself in 10m`: what comes of the hold; empty where there is none. `back`: it is one on
+        the way back."""
         left = self.left_s()
         if left is None:
             return ""

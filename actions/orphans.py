@@ -52,7 +52,7 @@ def _known_since(action: Action) -> datetime | None:
 
 
 def _apart(at: datetime) -> timedelta:
-    """From now: what lies ahead by more than it takes was begun before a clock was set back."""
+    """How far `at` is from now, before or after: a time that lies ahead was taken before a clock was set back."""
     return abs(now() - at)
 
 
@@ -94,13 +94,13 @@ def held_by(action: Action, location: JournalLocation, zone: tzinfo, word: str) 
 
 
 def orphan_words(action: Action, zone: tzinfo) -> str:
-    """The same of an action that was `judged`, with why."""
+    """Since when nobody runs an action, and why, as it was `judged`; empty where somebody does."""
     told = next((finding.text for finding in action.findings if finding.code == CODE), "")
     return told or (since_words(action.orphaned_since, zone) if action.orphaned_since is not None else "")
 
 
 def why_alone(action: Action, location: JournalLocation) -> str:
-    """The same, and why nobody could go on with it."""
+    """Why nobody runs it (`why_orphaned`), and why no new runner would go on with it."""
     return "; ".join(filter(None, (why_orphaned(action, location), action.no_way_on)))
 
 

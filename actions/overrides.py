@@ -30,7 +30,7 @@ def idle(plan: Plan, overrides: Iterable[str]) -> list[str]:
 
 
 def words_of(plan: Plan, word: str) -> str:
-    """That `word` goes past nothing in `plan`, and what an override of it can go past."""
+    """The refusal of `word`, which no finding of `plan` is called: it names the findings that can be overridden."""
     codes = dict.fromkeys(finding.code for finding in plan.findings if finding.overridable)
     named = f"this plan has {', '.join(codes)}" if codes else "nothing in this plan needs an override"
     return f"--override {word}: no finding of this plan is called so; {named}"

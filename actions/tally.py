@@ -92,7 +92,7 @@ class Tally:
         self._times = times
 
     def news(self) -> SwitchReport | None:
-        """All of it, where that is not what was told last."""
+        """The whole report; None where nothing was begun, or nothing is new since it was `told`."""
         report = self._report()
         return report if self._begun and report != self._told else None
 
@@ -105,7 +105,7 @@ class Tally:
         )  # fmt: skip
 
     def told(self, report: SwitchReport) -> None:
-        """That is in the journal now."""
+        """`report` is in the journal now."""
         self._told = report
 
     def own(self, color: str, since: datetime, until: datetime) -> Own:

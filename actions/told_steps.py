@@ -5,7 +5,7 @@ from actions.journal.rows import Event, StoredEvent
 
 
 class ToldSteps:
-    """Of `history`, which grows meanwhile."""
+    """Questions of the steps in `history`, to which its runner adds while they are asked."""
 
     def __init__(self, history: list[StoredEvent]) -> None:
         self._history = history

@@ -66,7 +66,7 @@ async def _plan(
 
 
 def without_journal(plan: Plan, error: JournalError) -> Plan:
-    """The same, carried out without a journal."""
+    """`plan`, to be carried out without a journal: why is `error`."""
     unwritten = Finding(
         level="warning", code=NO_JOURNAL, text=f"{error.message}: it is done without, its records kept in a file",
         fix=f"by the command line only: {command('deploy rollback', plan.service, flags='-y')}",
@@ -101,7 +101,7 @@ def _named(request: Request, target: ControllerTarget, state: ControllerState) -
 
 
 def _abort(state: ControllerState) -> Ordering | None:
-    """Of what is under way; None where nothing is."""
+    """The end of what is under way; None where nothing is."""
     operation = state.open
     if operation is None:
         return None

@@ -98,7 +98,7 @@ class Following:
         await self._show(ActionError(kind="held", message=f"held: {words}", fix=f"{ways}{back}"), forward)
 
     async def _read(self, forward: bool) -> None:
-        """It can be."""
+        """The controller can be read: a hold for that ends."""
         self._unread_at, self._work.blind = None, False
         if self._paused == _UNREAD:
             self._paused = ""
@@ -107,7 +107,7 @@ class Following:
             await self._show(None, forward)
 
     async def _show(self, error: ActionError | None, forward: bool) -> None:
-        """What is on its way back stays so."""
+        """Say how it stands, and why; what is on its way back stays so."""
         if not forward and kind_of(self._work.plan.kind).forward:
             await self._work.set("rolling_back", None, error)
         else:
@@ -135,7 +135,7 @@ class Following:
         self._work.steering.next_stage()
 
     async def _continue(self, found: Operation) -> None:
-        """End its pause. Of a way back nobody is asked: it may be that nobody is there."""
+        """End its pause. On a way back no person is asked: there may be none."""
         with contextlib.suppress(PreconditionFailed):  # it may have gone on by itself: the next look says
             await self._orders.give("promote", Order(order="promote", operation=found.id))
 
@@ -170,7 +170,7 @@ class Following:
             raise Failed(verdict.detail, "gate_failed")
 
     def _stage_of(self, judge: Judge, share: int) -> StageJudge:
-        """That of `share`, made where it changes."""
+        """The stage of `share` percent; a new one, with a judge of its own, where the share has changed."""
         if self._stage is None or share != self._share:
             self._share, self._stage_at = share, time.monotonic()
             seconds = float(self._target.settings.bake if share == 100 else self._target.settings.stage_time)

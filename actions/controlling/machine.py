@@ -229,7 +229,7 @@ class Controlling:
         raise Ended("rollback_failed", ActionError(kind="controller", message=words, fix=self._by_hand() or here))
 
     def _went_back_itself(self, found: Operation, words: str) -> ActionError:
-        """With both ways out, where the system may still go forward to it again."""
+        """Why it went back, in the words of the system; with both ways out where that may still go forward again."""
         if not found.still_wanted:
             return ActionError(kind="controller", message=words)
         service, back = self._plan.service, found.source.words if found.source else self._plan.from_
@@ -313,7 +313,7 @@ class Controlling:
             await work.finish("rolled_back", error=error)
 
     async def _went_back(self, operation: str) -> None:
-        """Raises what keeps it."""
+        """Order the way back, follow it to its end and prove that. Raises what keeps it from getting there."""
         back = await self._orders.settle("rollback")
         if not back:
             await self._orders.settle("abort")
@@ -336,7 +336,7 @@ class Controlling:
         await self._verify("verify-back", _answering(found, self._plan.from_))
 
     async def _patiently(self, operation: str) -> Operation:
-        """Asked again for a minute: without it nothing can be ordered. Raises BackendError."""
+        """The operation, asked for during a minute: without it nothing can be ordered. Raises BackendError."""
         until = time.monotonic() + UNREAD_S
         while True:
             try:

@@ -104,7 +104,7 @@ class Head(Struct, frozen=True):
 
     @property
     def short(self) -> str:
-        """As a person copies it."""
+        """`SEQ:HASH` with a hash that is short enough to be copied by hand."""
         return f"{self.seq}:{self.hash[:SHORT_HASH]}"
 
 

@@ -19,12 +19,12 @@ class LeftoverCommand(Struct, frozen=True):
 
 
 def started(step: str, command: Running) -> Event:
-    """It waits for the word to begin."""
+    """A command was started, and waits for the word to begin: whoever finds it later knows of it."""
     return Event(step=step, kind=STARTED, data={"command": msgspec.to_builtins(command)})
 
 
 def ended(step: str, command: Running, how: str) -> Event:
-    """It is over."""
+    """A command is over, and `how`."""
     return Event(step=step, kind=ENDED, data={"mark": command.mark, "how": how})
 
 

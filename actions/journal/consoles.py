@@ -30,7 +30,7 @@ def seen(connection: Connection, console_id: str, context: str, actor: Actor, pi
 
 
 def gone(connection: Connection, console_id: str) -> None:
-    """It is closed."""
+    """The console is closed."""
     mine = consoles.c.id == console_id
     connection.execute(update(consoles).where(mine).values(seen_at=time_text(database_now(connection))))
     _close(connection, mine)

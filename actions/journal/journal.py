@@ -264,7 +264,7 @@ class Journal:
         await self._look(None, lambda sql: sql.seen(console_id, context, actor, pid, armed))
 
     async def gone(self, console_id: str) -> None:
-        """It is closed."""
+        """The console is closed."""
         await self._look(None, lambda sql: sql.gone(console_id))
 
     async def looked(self, context: str) -> None:

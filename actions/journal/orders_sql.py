@@ -48,6 +48,6 @@ def waiting(connection: Connection, action_id: str) -> list[Command]:
 
 
 def taken(connection: Connection, command_id: int) -> None:
-    """One was obeyed."""
+    """An order was obeyed: it waits no longer."""
     mine = tables.commands.c.id == command_id
     connection.execute(update(tables.commands).where(mine).values(taken_at=time_text(now())))

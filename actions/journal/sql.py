@@ -375,7 +375,7 @@ class SqlJournal:
             consoles.seen(connection, console_id, context, actor, pid, armed=armed)
 
     def gone(self, console_id: str) -> None:
-        """It is closed."""
+        """The console is closed."""
         with self._database.writing() as connection:
             consoles.gone(connection, console_id)
 

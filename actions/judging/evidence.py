@@ -58,12 +58,12 @@ class Stage(Struct, frozen=True, kw_only=True):
 
     @property
     def late(self) -> datetime:
-        """When what a few samples more would mend is waited for no longer."""
+        """The end of waiting for a few samples more."""
         return self.over + timedelta(seconds=self.grace_s)
 
     @property
     def latest(self) -> datetime:
-        """The same where the newest samples are good: one that was not, of the first few, cost them all."""
+        """The end of it where the newest samples are good: a bad one among the first makes all of them count anew."""
         return self.over + timedelta(seconds=2 * self.grace_s)
 
 

@@ -127,12 +127,12 @@ def _lasting(request: Request, usual_s: float) -> float:
 
 
 async def acknowledgement(asked: Asked) -> Order:
-    """Of one alert."""
+    """The order that acknowledges one alert."""
     return await _new_silence(asked, ack=True)
 
 
 async def new_silence(asked: Asked) -> Order:
-    """Of one alert, or of what matchers match."""
+    """The order that silences one alert, or all that matchers match."""
     return await _new_silence(asked, ack=False)
 
 

@@ -104,7 +104,7 @@ def _firsts(target: SwitchTarget) -> list[FirstStage]:
 
 
 def _first(target: ServiceTarget[Any], share: int) -> FirstStage:
-    """One of all traffic is judged by the bake alone."""
+    """The stage of `share` percent, as the first: at 100 percent the bake alone judges it."""
     settings = target.settings
     return FirstStage(share, float(settings.bake if share == 100 else settings.stage_time))
 

@@ -44,7 +44,7 @@ class PhaseHold:
         return Missing(words=words, at_most_s=None if self._full else self._missing_s, kind=kind, fix=fix)
 
     async def told(self, missing: Missing | None) -> None:
-        """It goes on, or what keeps it. Raises Failed at the end of the hold."""
+        """Begin, keep up or end the hold as `missing` says; None: nothing is. Raises Failed when its time is over."""
         work = self._work
         left_s = work.hold.left_s()
         if missing is None:

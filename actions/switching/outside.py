@@ -25,7 +25,7 @@ class ExternalEdits:
         self._taken: tuple[int, SwitchState] | None = None
 
     def take(self, found: SwitchState) -> None:
-        """From here on, until this action writes again, it is to be `found`, whoever wrote that."""
+        """Expect the switch to be as `found`, whoever wrote that, until this action writes again."""
         self._taken = len(self._writes()), found
 
     async def watch(self) -> NoReturn:

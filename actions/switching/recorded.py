@@ -30,7 +30,7 @@ async def must_make_sense(journal: Journal, action_id: str) -> None:
 
 
 def _read(event: Event) -> None:
-    """As the steps read what an earlier runner told."""
+    """Read an event as the steps do, which go by what an earlier runner told. Raises what its data makes it."""
     data = event.data
     match event.kind:
         case "begun":

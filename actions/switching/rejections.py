@@ -148,7 +148,7 @@ def _sides(action: Action, plan: Plan) -> tuple[str, str]:
 
 
 def _verdict(action: Action, why: str, zone: tzinfo) -> _Verdict | None:
-    """None where it neither went back nor failed before it had traffic."""
+    """What `action` says of its version; None where that neither went back nor failed before it had traffic."""
     at = action.ended_at or action.started_at
     when = f" at {local_words(at, zone)}" if at else ""
     of = f"{action.kind} {action.id} of {action.actor or 'somebody'}"

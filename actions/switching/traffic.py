@@ -150,7 +150,7 @@ class Traffic:
         return read_stamp(found.stamp).action == self._work.action_id
 
     def conflict(self, found: SwitchState) -> Conflict:
-        """That it is not as this action wrote it, or is to find it."""
+        """The error that says so of a switch which is not as this action wrote it, or was to find it."""
         return Conflict(found, ours=self.is_ours(found))
 
     async def _move(self, step: str, expected: SwitchState, weights: dict[str, int]) -> str:
@@ -200,7 +200,7 @@ class Traffic:
         await self._work.observed(step, plain(found), APPLIED, changes=Changes(changed=True), undone=undone or None)
 
     async def _undone(self, step: str, before: SwitchState, *, was_in_force: bool) -> None:
-        """It is as it was `before` the write, and either was so all the time or not."""
+        """Record that the switch is as it was `before` the write. `was_in_force`: the write had taken effect first."""
         if was_in_force:
             await self._work.observed(step, plain(before), PUT_BACK, changes=Changes(changed=True))
         else:

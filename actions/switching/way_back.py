@@ -69,7 +69,7 @@ class WayBack:
             await work.finish("rolled_back", error=error if by_hand else await self._with_impact(error))
 
     async def _with_impact(self, error: ActionError) -> ActionError:
-        """With who was hit, once traffic is back: nothing waits for it."""
+        """`error` with who was hit. Asked once traffic is back: nothing that moves it waits for this."""
         counts = await self._proof.counts()
         words = impact_words(self._work.history, self._work.plan.to, counts, self._work.seen.own)
         return replace(error, message=f"{error.message}; {words}") if words else error
