@@ -190,7 +190,12 @@ def hold_end(action: Action, zone: tzinfo) -> str:
     if action.hold is None or not action.open or unattended(action):
         return ""
     when = "" if action.hold.until is None else f"at {local_words(action.hold.until, zone)}"
-    return unless_released(when, back=kind_of(action.kind).back or action.phase in _BACKWARDS)
+    return unless_released(when, back=is_backwards(action))
+
+
+def is_backwards(action: Action) -> bool:
+    """Whether it is the way back, or on it: then a hold gives up at its end."""
+    return kind_of(action.kind).back or action.phase in _BACKWARDS
 
 
 def unless_released(when: str, *, back: bool) -> str:

@@ -14,7 +14,7 @@ from actions.judging.stages import is_shift
 from actions.judging.words import measured
 from actions.kinds import kind_of
 from actions.models import Action, GateView, OrderWord, Step
-from actions.telling import STOPPED_WORDS, step_status
+from actions.telling import STOPPED_WORDS, is_backwards, step_status, unless_released
 from backends.models import Deployment
 from backends.text import side_name
 from console.ports.store import Snapshot, Store
@@ -134,7 +134,7 @@ def hold_rows(action: Action, of: Symbols, lost_at: datetime | None = None) -> l
     left, at = "until somebody decides", lost_at or now()
     if hold.until is not None:
         left_s = (hold.until - at).total_seconds()
-        left = f"goes back by itself in {took(left_s)}" if left_s > 0 else "goes back now"
+        left = unless_released(f"in {took(left_s)}" if left_s > 0 else "now", back=is_backwards(action))
     words = f"held {ago((at - hold.since).total_seconds())}: {hold.why}"
     possible = possible_orders(action, orphaned=False)
     onward: dict[OrderWord, str] = {"accept": "x i accepts the missing evidence", "promote": "x g skips this wait"}
@@ -143,7 +143,8 @@ def hold_rows(action: Action, of: Symbols, lost_at: datetime | None = None) -> l
         ways = action.error.fix or ways
     if is_orphaned(action):
         late_s = 0.0 if hold.until is None else (at - hold.until).total_seconds()
-        left = f"nobody runs it: it should have gone back {ago(late_s)} ago" if late_s > 0 else "nobody runs it"
+        then = "given up" if is_backwards(action) else "gone back"
+        left = f"nobody runs it: it should have {then} {ago(late_s)} ago" if late_s > 0 else "nobody runs it"
         ways = "x p resumes it, b rolls back"
     return [
         Row(mark("unknown", of), Content.assemble((words, style_of("unknown")), f"; {left}")),

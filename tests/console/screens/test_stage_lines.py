@@ -128,7 +128,7 @@ def test_a_gate_without_data_and_an_action_without_gates_show_nothing_that_was_n
     [
         (455.0, None, "goes back by itself in 7m3"),
         (None, None, "until somebody decides"),
-        (-1.0, None, "goes back now"),
+        (-1.0, None, "goes back by itself now"),
         (455.0, ALONE, "nobody runs it  x p resumes it, b rolls back"),
     ],
 )
@@ -138,6 +138,16 @@ def test_a_hold_counts_down_and_says_the_ways_out(until_s: float | None, alone: 
     assert "held 2m: prometheus does not answer; " in found
     assert words in found
     assert "b rolls back" in found
+
+
+@pytest.mark.parametrize("fields", [{"kind": "rollback"}, {"phase": "shift-back"}])
+def test_a_hold_on_the_way_back_does_not_say_that_it_goes_back(fields: dict[str, str]) -> None:
+    hold = Hold(why="BLUE is not healthy", since=ago(125), until=ago(-455))
+    found = "  ".join(lines(stage_lines.hold_rows(canary(status="paused", hold=hold, **fields), UNICODE)))
+    assert "; gives up in 7m3" in found
+    assert "goes back" not in found
+    alone = canary(status="paused", hold=replace(hold, until=ago(60)), orphaned_since=ALONE, **fields)
+    assert "it should have given up" in "  ".join(lines(stage_lines.hold_rows(alone, UNICODE)))
 
 
 def test_the_way_back_says_health_and_age_and_never_claims_what_was_not_read() -> None:
