@@ -4,7 +4,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from actions.described import KeptEntry
 from actions.expected import Expected
@@ -58,7 +58,7 @@ class Request(Struct, frozen=True, kw_only=True):
     params: Params = field(default_factory=dict)
     matchers: tuple[Matcher, ...] = ()
     for_s: float | None = None
-    until: datetime | None = None
+    until: datetime | UnsetType = UNSET
     timeout_s: float | None = None
     overrides: tuple[str, ...] = ()
     version: str = ""

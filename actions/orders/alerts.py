@@ -92,7 +92,7 @@ async def plan_alert(look: Look, usual_s: float | None, request: Request, desk: 
         AlertFacts(
             kind=request.kind, context=policy.context, service=request.service, from_=order.from_, to=order.to,
             target=driven(target.entry), ref=request.ref,
-            for_s=0.0 if request.until else for_s, until=request.until, matchers=order.matchers, by=order.by,
+            for_s=0.0 if request.until else for_s, until=request.until or None, matchers=order.matchers, by=order.by,
             silence=order.silence,
         )
     )  # fmt: skip
@@ -113,7 +113,7 @@ async def plan_alert(look: Look, usual_s: float | None, request: Request, desk: 
 
 def _lasting(request: Request, usual_s: float) -> float:
     for_s = usual_s if request.for_s is None else request.for_s
-    if request.until is not None:
+    if request.until is not UNSET:
         for_s = (request.until - now()).total_seconds()
         if for_s <= 0:
             words = "--until is a time that is over"
@@ -272,7 +272,7 @@ async def extension(asked: Asked) -> Order:
     if not found:
         raise _not_found(f"nothing silences {about}", command("alert silence", request.ref))
     silence = found[-1]
-    by, exactly = silence.created_by, request.until is not None
+    by, exactly = silence.created_by, request.until is not UNSET
     shorter = exactly and silence.ends_at is not None and asked.until <= silence.ends_at
     findings = []
     if silence.state == "expired":

@@ -41,6 +41,6 @@ def request_hash(request: Request) -> str:
         return digest([*asked, request.order])
     if request.version or request.strategy:
         asked += [request.version, request.strategy]
-    if request.until is not None:
+    if request.until:
         asked.append(time_text(request.until))
     return digest([*asked, *(getattr(request, name) for name in kind_of(request.kind).asks)])

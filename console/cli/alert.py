@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from msgspec import UNSET, UnsetType
 
 from actions.models import ActionKind, Request
 from backends.alerts.matchers import in_words, parse_matcher
@@ -118,8 +119,8 @@ def silence(
 @click.argument("ref", metavar="REF|NAME|ID")
 def extend(common: Common, writing: Writing, for_s: float | None, text: str | None, ref: str) -> int:
     """Let a silence, or the one that hides an alert, last longer, or until a time."""
-    until = _instant(text) if text else None
-    if until is not None and for_s is not None:
+    until = _instant(text) if text else UNSET
+    if until is not UNSET and for_s is not None:
         raise CommandError(EXIT_USAGE, "usage", "--until excludes --for")
     return act(common, writing, _on_silence(common, "extend", ref, for_s, until), panels=("alerts",))
 
@@ -177,7 +178,7 @@ def _instant(text: str) -> datetime:
 
 
 def _on_silence(
-    common: Common, kind: ActionKind, ref: str, for_s: float | None, until: datetime | None = None
+    common: Common, kind: ActionKind, ref: str, for_s: float | None, until: datetime | UnsetType = UNSET
 ) -> RequestMaker:
     async def request(session: Session) -> Request:
         snapshots, _ = await asyncio.gather(read_silences(session), session.read(deadline_s=common.timeout_s))
