@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from actions.ids import now
 from actions.models import PhaseSeen, SwitchReport
@@ -31,11 +30,10 @@ class Own(Struct, frozen=True, kw_only=True):
 
 class Times(Struct, frozen=True, kw_only=True):
     """When the new side answered first, and the old one last, in seconds from the write; None where it never did, or
-    that is not known: `new_seen` says whether the new one answered at all."""
+    that is not known."""
 
     first_new_s: float | None = None
     last_old_s: float | None = None
-    new_seen: bool = False
 
 
 OwnOf = Callable[[str, datetime, datetime], Own]
@@ -50,16 +48,15 @@ def no_own(color: str, since: datetime, until: datetime) -> Own:
 class Tally:
     """The requests of one action. `phase` is the step that sends them now."""
 
-    def __init__(self, earlier: SwitchReport | None = None) -> None:
-        """`earlier`: what another runner of the action has told."""
+    def __init__(self, earlier: SwitchReport | None = None, *, new: str = "") -> None:
+        """`earlier`: what another runner of the action has told. `new`: the side that is to gain traffic."""
         self.phase = ""
         self._begun = earlier is not None
         self._phases = {} if earlier is None else _phases_of(earlier)
         self._times = Times()
+        self._new, self._new_seen = new, earlier is not None and earlier.new_seen
         if earlier is not None:
-            self._times = Times(
-                first_new_s=earlier.first_new_s, last_old_s=earlier.last_old_s, new_seen=earlier.new_seen
-            )
+            self._times = Times(first_new_s=earlier.first_new_s, last_old_s=earlier.last_old_s)
         self._told = None if earlier is None else self._report()
         self._seen: deque[tuple[datetime, str, bool]] = deque(maxlen=KEPT)
         self.recent: deque[ProbeResult] = deque(maxlen=RECENT)
@@ -87,9 +84,8 @@ class Tally:
 
     def timed(self, times: Times) -> None:
         """When which side answered; what has no time takes none away that an earlier runner has told."""
-        if times.first_new_s is None and times.last_old_s is None:
-            times = replace(self._times, new_seen=self._times.new_seen or times.new_seen)
-        self._times = times
+        if times != Times():
+            self._times = times
 
     def news(self) -> SwitchReport | None:
         """The whole report; None where nothing was begun, or nothing is new since it was `told`."""
@@ -100,7 +96,7 @@ class Tally:
         return SwitchReport(
             requests=sum(each.requests for each in self._phases.values()),
             errors=sum(each.errors for each in self._phases.values()),
-            first_new_s=self._times.first_new_s, last_old_s=self._times.last_old_s, new_seen=self._times.new_seen,
+            first_new_s=self._times.first_new_s, last_old_s=self._times.last_old_s, new_seen=self._new_seen,
             phases=dict(self._phases),
         )  # fmt: skip
 
@@ -119,6 +115,7 @@ class Tally:
 
     def _add(self, seen: ProbeResult) -> None:
         failed = seen.color is None
+        self._new_seen = self._new_seen or (not failed and seen.color == self._new)
         self.recent.append(seen)
         before = self._phases.get(self.phase, PhaseSeen())
         self._phases[self.phase] = PhaseSeen(requests=before.requests + 1, errors=before.errors + failed)

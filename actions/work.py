@@ -66,7 +66,7 @@ class Work:
         self.hold = ToldHold(history)
         self.steps = ToldSteps(history)
         self.steering = Steering(history)
-        self.seen = Tally(seen)
+        self.seen = Tally(seen, new=plan.to)
         self.ended = False
         self.all_there = False
         self.blind = False

@@ -85,16 +85,15 @@ class Prober:
 
     def times(self, old: str, new: str) -> Times:
         """When `new` answered first and `old` last, so far; before the write is 0. `old` is empty where it stays.
-        Where another runner wrote, only whether `new` answered is known."""
-        zero, answers = self._written_at, any(seen.color == new for seen in self._seen)
+        Where another runner wrote, neither is known."""
+        zero = self._written_at
         if zero is None:
-            return Times(new_seen=answers)
+            return Times()
         first_new = next((seen.at for seen in self._seen if seen.color == new and seen.at >= zero), None)
         last_old = next((seen.at for seen in reversed(self._seen) if seen.color == old), None)
         return Times(
             first_new_s=None if first_new is None else round(first_new - zero, 3),
             last_old_s=None if last_old is None else round(max(0.0, last_old - zero), 3),
-            new_seen=answers,
         )
 
     async def stop(self) -> None:

@@ -58,13 +58,25 @@ async def test_whoever_goes_on_in_verify_tells_what_was_seen(house: House, servi
     assert "none of them was answered by GREEN" not in "\n".join(action_lines(ended))
 
 
+async def test_whoever_takes_it_back_tells_what_the_runner_before_saw(tmp_path: Path, service: TwoColors) -> None:
+    """nginx's log had 40 of the action's requests answered by BLUE; `action abort` said that none was."""
+    stages = {"gradual": [50, 100]}
+    async with House(tmp_path / "state", service, stages=stages, stage_time="600s") as house:
+        house.halts_in = "verify[50]"
+        opened = await in_phase(house, "verify[50]", replace(ANALYTICS_FLIP, strategy="gradual"))
+        await house.kill_runner()
+        ended = await house.order(back(opened), replace(YES, reason="its runner died"))
+    assert (ended.status, ended.switch and ended.switch.new_seen) == ("rolled_back", True)
+    assert "none of them was answered by GREEN" not in words(ended)
+
+
 def test_no_time_of_its_own_takes_that_of_another_runner_away() -> None:
     first = Tally()
     first.begin()
-    first.timed(Times(first_new_s=0.3, last_old_s=0.2, new_seen=True))
+    first.timed(Times(first_new_s=0.3, last_old_s=0.2))
     told = first.news()
     second = Tally(told)
-    second.timed(Times(new_seen=True))
+    second.timed(Times())
     assert second.news() is None
     unknown = Tally()
     unknown.begin()
