@@ -240,7 +240,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     def health(self) -> Health:
         """A switch that is ARMED, an action that nobody runs or whose runner is stopped, a way back that failed,
         a live version that nobody verified or that was rejected,
-        requests that fail, an unhealthy side that takes traffic, unknown or mixed truth is worst; then traffic
+        requests that fail, an unhealthy side that takes traffic, unknown or mixed truth is worst, and so is a journal
+        that can not be read; then traffic
         that somebody moved outside, an action that is held or of another journal, failures among few requests, no proof
         or no way back."""
         return worst(["ok", *self._facts()])
@@ -261,7 +262,9 @@ class Deployment(Struct, frozen=True, kw_only=True):
             yield "critical"
         if self.live == "unknown" or (self.controller is not None and self.controller.phase == "unknown"):
             yield "unknown"
-        if self.live == "mixed":  # a split is somebody's plan, or nobody's
+        if self.action_unknown:  # what was rejected, verified or moved since is not known either
+            yield "unknown"
+        elif self.live == "mixed":  # a split is somebody's plan, or nobody's
             yield "warning" if self.action or self._moves_itself else "critical"
         if any(color.healthy is None for color in taking):
             yield "unknown"

@@ -138,7 +138,10 @@ def _failing(item: Deployment) -> Iterator[Problem]:
 
 def _not_well(item: Deployment) -> Iterator[Problem]:
     beside = _beside_rates(item)
-    if severity_of(_beside_its_deploy(beside)) not in ("ok", "running") and not _own_doing(beside):
+    severity = severity_of(_beside_its_deploy(beside))
+    if item.action_unknown and severity != "critical":  # it may be what an action does, and the journal tells of itself
+        return
+    if severity not in ("ok", "running") and not _own_doing(beside):
         yield Problem(kind="service", ref=item.ref, state=beside.health, subject=item.service, text=_says(beside))
 
 

@@ -54,7 +54,11 @@ def disagreement(deployment: Deployment, of: Symbols) -> list[Row]:
     told = {value for _, value in layers if value != "unknown"}
     rows = []
     if is_split(deployment):
-        if not deployment.action:
+        if deployment.action_unknown:
+            rows.append(
+                row(mark("unknown", of), f"traffic is split, and {deployment.action_unknown}", style_of("unknown"))
+            )
+        elif not deployment.action:
             rows.append(row(mark("critical", of), "traffic is split, and no action is open on it", _RED))
     elif len(told) > 1 or "mixed" in told:
         what = ", ".join(

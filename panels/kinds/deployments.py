@@ -43,11 +43,14 @@ def why_in_full(item: Deployment) -> str:
         return ""
     layers = (item.truth.control, item.truth.endpoints, item.truth.data)
     unsure = item.live in ("unknown", "mixed")
+    if item.live == "mixed" and is_split(item) and item.action_unknown:
+        return f"traffic is split, and {item.action_unknown}"
     if item.live == "mixed" and is_split(item) and not item.action and item.controller is None:
         whose = " of this journal" if item.elsewhere else ""
         return f"traffic is split, and no action{whose} is open on it: {item.truth.control.detail}".removesuffix(": ")
     said = next((layer.detail for layer in layers if (unsure or layer.value != item.live) and layer.detail), "")
-    return said or next((_ill(name, side) for name, side in item.colors.items() if not side.healthy), "")
+    said = said or next((_ill(name, side) for name, side in item.colors.items() if not side.healthy), "")
+    return said or item.action_unknown
 
 
 def against(item: Deployment) -> list[tuple[Health, str]]:

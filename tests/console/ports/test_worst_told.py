@@ -10,6 +10,7 @@ from backends.text import first_line
 from console.ports.deployments import DEPLOYMENTS
 from panels.kinds.deployments import against, doubts, failures, health
 
+UNKNOWN = "who acts is unknown: journal: no answer"
 AT = datetime(2026, 11, 30, 1, 25, 44, tzinfo=UTC)
 sides = st.builds(
     ColorState,
@@ -39,7 +40,7 @@ def services(draw: st.DrawFn) -> Deployment:
         truth=Truth(control=draw(layers), endpoints=draw(layers), data=draw(layers)),
         armed=draw(st.sampled_from(("", "any reload goes to GREEN 100 %"))),
         verified_version=draw(st.sampled_from((None, "2.5.2"))),
-        action=action, **facts, **(open_ if action else {}),
+        action=action, **facts, **(open_ if action else {}), action_unknown=draw(st.sampled_from(("", UNKNOWN))),
     )  # fmt: skip
 
 
@@ -52,6 +53,7 @@ def told(item: Deployment) -> list[tuple[str, str]]:
         *([("critical", "nobody runs")] if item.orphaned_since else []),
         *([("critical", item.action_stopped)] if item.action_stopped else []),
         *([("warning", "is held")] if item.action_held else []),
+        *([("unknown", item.action_unknown)] if item.action_unknown else []),
     ]
 
 
@@ -67,3 +69,7 @@ def test_nothing_is_told_as_less_than_it_is(item: Deployment) -> None:
     ]:
         for least, words in told(item):
             assert words not in text or severity_rank(state) <= severity_rank(least), (where, state, words, text)
+    # What nobody could read is never ok, and its reason is said where nothing worse is.
+    if item.action_unknown:
+        assert item.health in ("critical", "unknown")
+        assert "no action is open" not in reading.says(item)

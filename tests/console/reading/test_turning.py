@@ -362,3 +362,22 @@ def test_a_lost_source_that_another_reader_lost_before_is_lost_still() -> None:
         assert look(minute + 0.1, error="refused", read=-10) == []
         assert look(minute + 0.2, error="refused", read=-10) == []
         assert look(minute + 0.3) == [("am", "unknown", at(0), at(minute + 0.3))]
+
+
+BLIND = "who acts is unknown: journal postgresql: no answer within 2.0s"
+
+
+def test_a_journal_that_is_not_read_ends_no_trouble_and_begins_none() -> None:
+    """A frozen PostgreSQL made a rejected live version well again, and T0 began when it answered."""
+    look, rejected = Look("deployments"), "live 3.1.0 was rejected by mia"
+    assert look(1, serving(rejected=rejected)) == [("d/web", "critical", at(1), None)]
+    assert look(2, serving(action_unknown=BLIND)) == []
+    assert look(3, serving(live="mixed", action_unknown=BLIND)) == []  # it may be what an action does
+    assert look(4, serving(rejected=rejected)) == []
+    assert look(5, serving()) == [("d/web", "critical", at(1), at(5))]
+
+
+def test_what_is_wrong_without_the_journal_is_told_without_it() -> None:
+    sick = {"blue": ColorState(weight_pct=100, healthy=False, detail="HTTP 503"), "green": ColorState(healthy=True)}
+    look = Look("deployments")
+    assert look(1, serving(colors=sick, action_unknown=BLIND)) == [("d/web", "critical", at(1), None)]
