@@ -8,9 +8,11 @@ from backends.settings import Duration
 ENDLESS = float("inf")
 
 
-def held_for(why: str, seconds: float | None) -> Event:
-    """A hold begins, and lasts at most `seconds`; None: until somebody decides."""
-    return Event(step="", kind="held", detail=why, data={} if seconds is None else ending_in(seconds))
+def held_for(why: str, seconds: float | None, kind: str = "held") -> Event:
+    """A hold begins, or another reason for it, of that `kind`; it lasts at most `seconds`, None: until somebody
+    decides."""
+    data = {} if seconds in (None, ENDLESS) else ending_in(seconds)
+    return Event(step="", kind="held", detail=why, data={**data, "kind": kind})
 
 
 class ToldHold:
@@ -21,11 +23,20 @@ class ToldHold:
 
     def left_s(self) -> float | None:
         """Seconds that are left of the hold; `ENDLESS` where it has no end, None where there is no hold."""
-        told = next((line.event for line in reversed(self._history) if line.event.kind in ("held", "released")), None)
-        if told is None or told.kind == "released":
+        told = self._newest()
+        if told is None:
             return None
         found = left_s(told.data)
         return ENDLESS if found is None else found
+
+    def kind(self) -> str:
+        """The kind of what it waits for; empty where there is no hold."""
+        told = self._newest()
+        return "" if told is None else str(told.data.get("kind", "held"))
+
+    def _newest(self) -> Event | None:
+        told = next((line.event for line in reversed(self._history) if line.event.kind in ("held", "released")), None)
+        return told if told is not None and told.kind == "held" else None
 
     def why(self) -> str:
         """Why the hold was begun; empty where there is none."""

@@ -228,9 +228,10 @@ class Work:
         if error is not None and (status == "paused" or error.kind == "held"):
             self._stopped(detail)
 
-    async def held(self, why: str, seconds: float | None) -> None:
-        """Evidence is missing: nothing moves forward, for at most `seconds` (None: until somebody decides)."""
-        await self._write(held_for(why, seconds))
+    async def held(self, why: str, seconds: float | None, kind: str = "held") -> None:
+        """Evidence is missing: nothing moves forward, for at most `seconds` (None: until somebody decides). `kind`: of
+        what it waits for."""
+        await self._write(held_for(why, seconds, kind))
 
     async def leave(self) -> None:
         """Its runner was told to end: it stands as it is until somebody resumes it."""

@@ -28,11 +28,11 @@ async def _held(work: Work, still_well: Callable[[], Awaitable[None]], *, moved:
     """Whether it was, until nothing stands against it any more."""
     held = False
     while (found := await against(work)) is not None:
-        left_s = work.hold.left_s()
+        left_s = work.hold.left_s() if work.hold.kind() == HELD_BACK else None
         if left_s is not None and left_s <= 0:
             raise Failed(f"it was not let on for {Duration(HOLD_S)}: {found.text}", "unproven")
         if left_s is None:
-            await work.held(found.text, HOLD_S if moved else None)
+            await work.held(found.text, HOLD_S if moved else None, HELD_BACK)
         await work.stand(ActionError(kind=HELD_BACK, message=f"held: {found.text}", fix=ways(work, found)))
         held = True
         if moved:

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from actions.endings import Failed
-from actions.journal.steering import NO_WAY_ON
+from actions.journal.steering import HELD_BACK, NO_WAY_ON
 from actions.kinds import kind_of
 from actions.models import ActionError
 from actions.switching.looks import Looks, Seen
@@ -36,8 +36,6 @@ class PhaseHold:
         self._work = work
         self._full = full
         self._missing_s = missing_s
-        self._kind = ""
-        self._shown = ""
 
     def missing(self, words: str, kind: str = "held", fix: str = "") -> Missing:
         """Evidence is; at 100 percent until somebody decides, since a flip back would be as blind."""
@@ -50,21 +48,20 @@ class PhaseHold:
         if missing is None:
             await work.released("the evidence is there")
             await work.stand()
-            self._kind = ""
             return
+        before = work.hold.kind()
+        if left_s is not None and HELD_BACK in (before, missing.kind) and before != missing.kind:
+            left_s = None  # the one has ended, and the other has just begun
         if left_s is None:
-            await work.held(missing.words, missing.at_most_s)
+            await work.held(missing.words, missing.at_most_s, missing.kind)
         elif left_s <= 0:
             lasted = "" if missing.at_most_s is None else f" for {Duration(round(missing.at_most_s, 3))}"
             raise Failed(f"nothing could be proven{lasted}: {missing.words}", "unproven")
-        if missing.kind != self._kind:
-            # The words may change from look to look: what is shown is why it began, and what has come to it since.
-            why, began = work.hold.why(), not self._kind
-            self._shown = why if began or missing.words == why else f"{why}; by now {missing.words}"
-            self._kind = missing.kind
+        elif before != missing.kind:  # the words may change from look to look: those of the first are shown
+            await work.held(missing.words, left_s, missing.kind)
         if missing.kind in NO_WAY_ON:
             await work.no_way_on(missing.words)
-        await work.stand(ActionError(kind=missing.kind, message=f"held: {self._shown}", fix=self._ways(missing)))
+        await work.stand(ActionError(kind=missing.kind, message=f"held: {work.hold.why()}", fix=self._ways(missing)))
 
     def _ways(self, missing: Missing) -> str:
         plan = self._work.plan

@@ -437,3 +437,38 @@ async def test_a_split_that_a_freeze_holds_is_judged_by_its_gates_meanwhile(
     assert (ended.status, ended.error and ended.error.kind) == (
         ("rolled_back", "gate_failed") if worse else ("succeeded", None)
     )
+
+
+async def test_a_hold_says_what_holds_it_now(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    """Evidence went missing while a freeze held it: with the freeze lifted, it said still that it was frozen, and an
+    `accept` took the missing evidence."""
+    gates = [{**ERRORS, "hold": "60s"}]
+    async with house(tmp_path / "state", service, prometheus.url, gates=gates) as home:
+        opened = await home.reaches(await home.gate.submit(await home.gate.plan(CANARY), YES), "analyse[50]")
+        await home.order(Request(kind="freeze", service="analytics"), Consent(confirmed=True, reason="quarter end"))
+        frozen = await _held_by(home, opened, "held_back")
+        prometheus.answers["query"] = (503, {"status": "error", "errorType": "timeout", "error": "too busy"})
+        blind = await _held_by(home, opened, "unreachable", "held")
+        await home.order(Request(kind="unfreeze", service="analytics"))
+        assert frozen.hold is not None
+        assert blind.hold is not None
+        assert blind.hold.since is not None
+        assert frozen.hold.since is not None
+        assert "frozen" in frozen.hold.why
+        assert ("frozen" in blind.hold.why, blind.hold.since > frozen.hold.since) == (False, True)
+        assert blind.error is not None
+        assert "frozen" not in blind.error.message
+        del prometheus.answers["query"]
+        ended = await home.ended(opened)
+    assert ended.status == "succeeded"
+
+
+async def _held_by(home: House, opened: Action, *kinds: str) -> Action:
+    async with asyncio.timeout(20):
+        while True:
+            held = await home.gate.action(str(opened.id))
+            if held.error is not None and held.error.kind in kinds:
+                return held
+            await asyncio.sleep(0.02)
