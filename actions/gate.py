@@ -234,7 +234,7 @@ class Gate(ActionReader):
             id=new_id(), plan=plan, request_hash=request_hash(plan.request), actor=self.actor, reason=consent.reason,
             idempotency_key=consent.idempotency_key or new_id(), status="succeeded" if done else "planned",
             steps=() if done else doing_of(plan.kind).steps(plan, await self.own(plan.target)),
-            changed=done and not plan.already,
+            changed=done and not plan.already, alone=plan.already and kind_of(plan.kind).moves,
         )  # fmt: skip
         audit = [
             command_entry(plan, consent, self.actor, word, draft.id),

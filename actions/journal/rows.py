@@ -40,7 +40,8 @@ from backends.text import clean
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """An action that is about to be written. `steps`: the names of those that will be, in order."""
+    """An action that is about to be written. `steps`: the names of those that will be, in order. `alone`: nothing may
+    be open on its service, although it is over as soon as it is written."""
 
     id: str
     plan: Plan
@@ -51,6 +52,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     status: ActionStatus = "planned"
     steps: tuple[str, ...] = ()
     changed: bool = False
+    alone: bool = False
 
     @property
     def digest(self) -> str:

@@ -106,6 +106,8 @@ class SqlJournal:
         plan = draft.plan
         with self._database.writing(wait_s) as connection:
             must_be_unused(connection, Key(plan.context, draft.idempotency_key, draft.request_hash))
+            if draft.alone and (occupied := open_row(connection, plan.context, plan.service)) is not None:
+                raise Occupied(whole(connection, occupied))
             at = time_text(now())
             row = draft_row(draft, at, place=next_place(connection, plan.context))
             try:

@@ -62,6 +62,8 @@ async def _plan(look: _Look, request: Request, desk: Desk) -> Plan:
     policy, guard_class = desk.policy, kind_of(request.kind).guard_class
     record = await look(request, desk)
     opened = await _still_open(request.service, desk) if record.speaks_against else ()
+    if record.already and opened:  # an action that overrode the first may be open: it is held by a second
+        record = replace(record, already=False)
     against = () if record.already else context_findings(replace(policy, freeze=()), guard_class, now())
     agreed = hash_of(
         StandingFacts(

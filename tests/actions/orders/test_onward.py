@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from actions.gate import Gate
 from actions.models import Action, Consent, OrderWord, Plan, Refused, Request
 from actions.waiting import waits
 from tests.actions.house import ANALYTICS_FLIP, YES, House
@@ -16,6 +17,7 @@ from tests.two_colors import TwoColors
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
 FREEZE = Request(kind="freeze", service="analytics")
 REJECT = Request(kind="reject", service="analytics", version="2.5.0")
+ROLLBACK = Request(kind="rollback", service="analytics")
 BECAUSE = Consent(confirmed=True, reason="quarter end")
 
 
@@ -204,3 +206,48 @@ async def test_a_bake_is_not_promoted_past_a_rejection_that_its_own_consent_did_
         assert [each.code for each in (await planned(house, opened, "promote")).findings] == ["freeze"]
         await house.gate.submit(await planned(house, opened, "rollback"), YES)
         assert ((await house.ended(opened)).status, service.weights()) == ("rolled_back", BLUE)
+
+
+@pytest.mark.parametrize("record", [FREEZE, REJECT], ids=["freeze", "reject"])
+async def test_a_second_record_holds_what_overrode_the_first(house: House, service: TwoColors, record: Request) -> None:
+    """A second freeze said "already so, nothing changed", and the flip went on from 10 to 100 %."""
+    await house.order(record, BECAUSE)
+    (service.directory / "green.version").write_text("2.5.0\n")
+    released = asyncio.Event()
+    house.before_runner = lambda: setattr(service.faults["green"], "released", released)
+    code = {"freeze": "freeze", "reject": "rejected"}[record.kind]
+    request = replace(ANALYTICS_FLIP, overrides=(code,))
+    opened = await house.reaches(await house.gate.submit(await house.gate.plan(request), BECAUSE), "preflight")
+    again = await house.order(record, BECAUSE)
+    assert again.changed
+    released.set()
+    held = await house.stands(opened, "paused")
+    assert (held.error and held.error.kind, service.weights()) == ("held_back", BLUE)
+    await house.gate.submit(await planned(house, held, "rollback"), YES)
+    assert (await house.ended(opened)).status == "aborted"
+    assert (await house.gate.plan(record)).already
+
+
+async def test_a_rollback_with_nothing_to_do_looks_once_more_whether_something_has_begun(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flip began while the plan of a rollback was made: "back already", exit 0, and all traffic was moved."""
+    await house.order(ANALYTICS_FLIP)
+    await house.order(ROLLBACK)
+    begun = list[tuple[Action, asyncio.Event]]()
+    agreed = Gate._agreed
+
+    async def slow(gate: Gate, plan: Plan, consent: Consent) -> Plan:
+        fresh = await agreed(gate, plan, consent)
+        if plan.kind == "rollback" and not begun:
+            begun.append(await before_the_shift(house, service))
+        return fresh
+
+    monkeypatch.setattr(Gate, "_agreed", slow)
+    plan = await house.gate.plan(ROLLBACK)
+    assert plan.already
+    found = await house.gate.submit(plan, YES)
+    opened, released = begun[0]
+    released.set()
+    assert found.id == opened.id
+    assert ((await house.ended(opened)).status, service.weights()) == ("aborted", BLUE)
