@@ -68,7 +68,7 @@ class _Teller(Journal):
         done = await super()._do(ask, reads=reads, follows=follows)
         if not reads:
             async with self._telling:
-                lines = await super()._do(lambda sql: sql.audit_lines(), reads=True)
+                lines = await super()._do(lambda sql: sql.chain.lines(), reads=True)
                 for line in lines[self._told_lines :]:
                     self._tell(line)
                 self._told_lines = len(lines)

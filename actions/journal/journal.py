@@ -296,28 +296,28 @@ class Journal:
 
     async def audit(self, *entries: AuditEntry) -> None:
         """Append to the chain what changed nothing else."""
-        await self._do(lambda sql: sql.audit(entries))
+        await self._do(lambda sql: sql.chain.add(entries))
 
     async def note_once(self, entry: AuditEntry, since: datetime) -> bool:
         """Append `entry` unless one of its step, order, target and result stands there since; whether it did."""
-        return await self._do(lambda sql: sql.note_once(entry, since))
+        return await self._do(lambda sql: sql.chain.note_once(entry, since))
 
     async def audit_records(self, *, since: datetime | None = None) -> list[AuditRecord]:
         """The chain, oldest first."""
-        return await self._look([], lambda sql: sql.audit_records(since))
+        return await self._look([], lambda sql: sql.chain.records(since))
 
     async def audit_lines(self) -> list[str]:
         """The chain as JSON lines with the text that was hashed."""
-        return await self._look([], lambda sql: sql.audit_lines())
+        return await self._look([], lambda sql: sql.chain.lines())
 
     async def audit_head(self) -> Head | None:
         """The newest record; None where there is no journal yet."""
-        return await self._look(None, lambda sql: sql.audit_head())
+        return await self._look(None, lambda sql: sql.chain.head())
 
     async def audit_verify(self, known: Head | None = None) -> AuditVerdict:
         """Walk the chain; the first record that does not fit is named."""
         return await self._look(
-            AuditVerdict(intact=False, records=0, detail=EMPTY), lambda sql: sql.audit_verify(known)
+            AuditVerdict(intact=False, records=0, detail=EMPTY), lambda sql: sql.chain.verify(known)
         )
 
     # ---- inside

@@ -32,6 +32,7 @@ from backends.errors import BackendError
 from backends.imports import import_in_turn
 from backends.text import clean
 
+BESIDE_WAITS_S = 0.5  # what can be done by the next who comes keeps nobody waiting
 _ALEMBIC = threading.Lock()  # its context is one of the process
 _VERSION = re.compile(r"\d{4}")
 _ONLY_READ = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean"

@@ -29,8 +29,9 @@ from actions.journal.actions_sql import (
     whole,
 )
 from actions.journal.agreed_sql import believed, must_be_agreed, not_believed, with_digest
-from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head, export_line, record, verify
-from actions.journal.audit_sql import append, append_once, head_of, links, links_of
+from actions.journal.audit import AuditEntry
+from actions.journal.audit_sql import append
+from actions.journal.chain_sql import SqlChain
 from actions.journal.episodes import Book, Episode
 from actions.journal.late_sql import add_late
 from actions.journal.lease import Lease
@@ -54,13 +55,12 @@ from actions.journal.rows import (
     event_row,
     plan_of,
 )
-from actions.journal.schema import Database, identity_of
+from actions.journal.schema import BESIDE_WAITS_S, Database, identity_of
 from actions.kinds import moving
 from actions.models import ENDED, Action, Actor, OpenConsole, Owner, Plan, Watch
 from backends.errors import BackendError
 from backends.text import clean
 
-BESIDE_WAITS_S = 0.5  # what can be done by the next who comes keeps nobody waiting
 SHOWN_END = 6  # of an id, by screens
 
 
@@ -69,6 +69,7 @@ class SqlJournal:
 
     def __init__(self, location: JournalLocation) -> None:
         self._database = Database(location)
+        self.chain = SqlChain(self._database)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -82,11 +83,6 @@ class SqlJournal:
         """What an action was begun with. Raises BackendError(not_found)."""
         with self._database.reading() as connection:
             return draft_of(known_row(connection, action_id))
-
-    def audit_lines_of(self, action_id: str) -> list[str]:
-        """What the chain says of an action, as `audit_lines`."""
-        with self._database.reading() as connection:
-            return [export_line(found) for found in links_of(connection, action_id)]
 
     def check_whole(self) -> None:
         """Raises BackendError(malformed) for a damaged SQLite file."""
@@ -407,35 +403,3 @@ class SqlJournal:
         """What was wrong at some time between the two, oldest first."""
         with self._database.reading() as connection:
             return episodes_sql.between(connection, context, since, until)
-
-    # ---- audit
-
-    def audit(self, entries: Sequence[AuditEntry]) -> None:
-        """Append what changed nothing else: a refusal, a note."""
-        with self._database.writing() as connection:
-            append(connection, entries)
-
-    def note_once(self, entry: AuditEntry, since: datetime) -> bool:
-        """Append it unless it is there since; whether it did."""
-        with self._database.writing(BESIDE_WAITS_S) as connection:
-            return append_once(connection, entry, since)
-
-    def audit_records(self, since: datetime | None) -> list[AuditRecord]:
-        """The chain, oldest first."""
-        with self._database.reading() as connection:
-            return [record(found) for found in links(connection, since)]
-
-    def audit_lines(self) -> list[str]:
-        """The chain for another program: one JSON object a line, the hashed text in it."""
-        with self._database.reading() as connection:
-            return [export_line(found) for found in links(connection)]
-
-    def audit_verify(self, known: Head | None) -> AuditVerdict:
-        """Walk the chain."""
-        with self._database.reading() as connection:
-            return verify(links(connection), head_of(connection), known)
-
-    def audit_head(self) -> Head:
-        """The newest record."""
-        with self._database.reading() as connection:
-            return Head(*head_of(connection))

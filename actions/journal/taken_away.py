@@ -44,7 +44,7 @@ class Records:
         """What was recorded since."""
         if self._late is not None:
             with contextlib.suppress(BackendError, *NO_SENSE):  # what is not kept yet is with the next one
-                for line in sql.audit_lines_of(self._action_id)[self._kept :]:
+                for line in sql.chain.lines_of(self._action_id)[self._kept :]:
                     self._late.add(line)
                     self._kept += 1
 
