@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from actions.journal.episodes import Book, Episode
     from actions.journal.errors import JournalError
     from actions.journal.journal import Journal
-    from actions.journal.rows import Draft
     from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request, Watch
     from actions.unjournalled_order import RunUnjournalled
     from backends.ports import Switch
@@ -373,30 +372,6 @@ class Orders:
                 await add_late(journal, self._context.name, os.environ)
 
     def _unjournalled(self, gate: Gate, tell: Callable[[str], None]) -> RunUnjournalled:
-        async def run(draft: Draft, audit: list[AuditEntry]) -> Action:
-            from actions.journal.late import LateFile, named, places
-            from actions.unjournalled_rollback import run_unjournalled
-            from console.runners import build_described
+        from console.unjournalled import kept_elsewhere
 
-            location = gate.journal.location
-            late = LateFile(places(location, os.environ), location.name, draft)
-            tell(kept := named(late))
-            self.unjournalled.add(draft.id)
-            untold: list[str] = []
-
-            def only_here(record: str) -> None:
-                untold.append(record)
-                if late.path is None:  # no room for a file, or no more: then all of them
-                    for each in untold:
-                        tell(each)
-                    untold.clear()
-
-            try:
-                return await run_unjournalled(draft, audit, build_described, gate.own, only_here, late=late)
-            finally:
-                if late.path is None:
-                    tell("keep the lines above: no directory took its records, and nothing else has them")
-                elif named(late) != kept:
-                    tell(named(late))
-
-        return run
+        return kept_elsewhere(gate, tell, self.unjournalled)
