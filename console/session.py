@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,10 @@ from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.models import Deployment, Item, LogEntry, Panel, PipelineRun, RunCondition, TaskRun
-from backends.text import clean
 from console import moment
 from console.config.edited import ConfigFiles, EditedEntries
 from console.config.selection import Selection
+from console.context_info import info_of
 from console.orders import Orders
 from console.ports.deployments import DEPLOYMENTS
 from console.ports.derive import impact, linked
@@ -38,7 +38,6 @@ from console.reading.remembering import Remembering
 from console.reading.snapshots import SnapshotFiles, cache_dir
 from console.reading.timeline_feeds import EPISODES, TimelineSources
 from console.reading.timeline_feeds import INTERVAL_S as TIMELINE_INTERVAL_S
-from console.zones import zone_of
 
 if TYPE_CHECKING:
     from actions.models import Action, Consent, Plan, Request
@@ -53,7 +52,6 @@ LOG_LIMIT = 500
 FOLLOWED_LINES = 2000  # so many of each log source are there at first when they are followed
 # The first reads import what their adapters need, and that would keep the screen from showing the kept data.
 KEPT_DATA_FIRST_S = 0.1
-TITLE_CHARS = 60
 
 ReadLogs = Callable[["Logs"], Awaitable[list[LogEntry]]]
 
@@ -63,21 +61,6 @@ async def last_lines(logs: Logs) -> list[LogEntry]:
     from backends.ports import LogQuery
 
     return await logs.query(LogQuery(limit=LOG_LIMIT))
-
-
-class ContextInfo(Struct, frozen=True):
-    """What a screen says of the context. `identity` is who acts, as `login@host`."""
-
-    name: str
-    title: str
-    protected: bool
-    read_only: bool
-    sandbox: bool
-    zone: tzinfo
-    keymap: dict[str, str]
-    identity: str
-    theme: str = ""
-    notify_terminal: bool = True
 
 
 class Acting(Struct, frozen=True):
@@ -106,18 +89,7 @@ class Session:
         self.adapters = Adapters(selection.context)
         self.store = Store()
         self.orders = Orders(selection.context, self.adapters, self.store.defects)
-        self.context = ContextInfo(
-            name=selection.context.name,
-            title=clean(self._config.title, TITLE_CHARS) or selection.context.name,
-            protected=self._config.protected,
-            read_only=self._config.read_only,
-            sandbox=selection.context.sandbox,
-            zone=zone_of(self._config.timezone),
-            keymap=selection.keymap,
-            identity=self.orders.identity,
-            theme=selection.theme,
-            notify_terminal=selection.notify_terminal and self._config.notify_terminal,
-        )
+        self.context = info_of(selection, self.orders.identity)
         self.config_files = ConfigFiles(
             () if selection.context.sandbox else (selection.context.path, selection.context.source)
         )

@@ -43,7 +43,7 @@ NOW = datetime(2026, 8, 24, 13, 2, 40, tzinfo=UTC)
 
 
 class FakeContext(Struct, frozen=True, kw_only=True):
-    """As console.session.ContextInfo."""
+    """As console.context_info.ContextInfo."""
 
     name: str = "production"
     title: str = "analytics"
