@@ -19,8 +19,6 @@ from textual import events
 from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
-from textual.filter import LineFilter, Monochrome, NoColor
-from textual.reactive import Initialize, Reactive
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
@@ -28,6 +26,7 @@ from textual.widgets import Input
 from backends.errors import BackendError
 from backends.models import Item
 from console.arming import Arming
+from console.drawing import Drawing
 from console.leaving import GONE, Leaving
 from console.opening import Opening
 from console.ports.table import dated
@@ -36,18 +35,12 @@ from console.screens.host import is_too_small
 from console.screens.overview import Overview
 from console.screens.working import PRESS_AGAIN, READ_AGAIN, read_again, tell, work
 from console.settling import Settling
-from panels.ascii import AsciiOnly
-from panels.clusters import ByFirst
-from panels.colorless import Colorless
 from panels.header import Place
 from panels.keybar import KeyBar
-from panels.links import NoLinks
-from panels.themes import THEMES, default_theme
 from panels.words import UNICODE, Symbols
 
 if TYPE_CHECKING:
     from textual.driver import Driver
-    from textual.theme import Theme
 
     from actions.models import Action
     from console.attention import Attention
@@ -59,10 +52,8 @@ SAY_ON_FIRST_S = 5.0  # what is on the screen comes first
 SAY_ON_S = 60.0
 CARE_S = 15.0
 
-_KEY_WORDS = {"⏎": "Enter", "↑": "Up", "↓": "Down", "←": "Left", "→": "Right", "⇥": "Tab", "⌫": "Backspace"}
 
-
-class TealApp(Leaving, Opening, inherit_bindings=False):
+class TealApp(Leaving, Opening, Drawing, inherit_bindings=False):
     """The console of one session. `armed` and `symbols` are for every screen; `say` tells the operator something.
 
     `links`: whether the terminal takes links (OSC 8). `item`: what it opens on.
@@ -94,12 +85,7 @@ class TealApp(Leaving, Opening, inherit_bindings=False):
         item: Item | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
-        self.session = session
-        self._plainly: list[LineFilter] = [ByFirst(), *([AsciiOnly()] if symbols.arrow.isascii() else [])]
-        self._plainly += [] if links else [NoLinks()]
-        super().__init__(driver_class=driver_class)
-        self._plainly += [Colorless()] if self.no_color else []
-        self.symbols = symbols
+        super().__init__(session, symbols=symbols, links=links, driver_class=driver_class)
         self.now = now
         self._first = item
         self.arming = Arming(clock)
@@ -107,38 +93,6 @@ class TealApp(Leaving, Opening, inherit_bindings=False):
         self._settling = Settling(self)
         self._cover_of_all: Screen[None] | None = None
         self.animation_level = "none"
-
-    # ---- how it is drawn
-
-    def _theme_at_first(self) -> str:
-        named = self.session.context.theme or default_theme(os.environ)
-        return THEMES["mono" if "NO_COLOR" in os.environ else named].name
-
-    # Known before anything is styled: with one that is set later all is parsed and styled a second time.
-    theme: Reactive[str] = Reactive(Initialize(_theme_at_first))
-
-    @property
-    def available_themes(self) -> dict[str, Theme]:
-        """Ours, and no other."""
-        return {theme.name: theme for theme in THEMES.values()}
-
-    def _draw_all(self, _: Theme) -> None:
-        """What is drawn by tones has no style that a theme could change: no widget knows by itself that it is drawn
-        in the colors of the theme before."""
-        for screen in self.screen_stack:
-            for widget in screen.walk_children(Widget, with_self=True):
-                widget.notify_style_update()  # a list keeps its lines as they were drawn
-                widget.refresh()
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Where there is only ASCII, no link or no color, nothing else gets through, whichever widget drew it."""
-        own = (each for each in super().get_line_filters() if not isinstance(each, Monochrome | NoColor))
-        return [*own, *self._plainly]
-
-    def get_key_display(self, binding: Binding) -> str:
-        """The name of a key, in ASCII where nothing else is shown."""
-        shown = super().get_key_display(binding)
-        return _KEY_WORDS.get(shown, shown) if self.symbols.arrow.isascii() else shown
 
     # ---- life
 
@@ -150,7 +104,7 @@ class TealApp(Leaving, Opening, inherit_bindings=False):
         self.set_keymap(self.session.context.keymap)
         self.call_later(self._cover)
         self.app_resume_signal.subscribe(self, self._resumed)
-        self.theme_changed_signal.subscribe(self, self._draw_all)
+        self.theme_changed_signal.subscribe(self, self.draw_all)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
@@ -372,11 +326,6 @@ class TealApp(Leaving, Opening, inherit_bindings=False):
         elif event.key not in self.screen.active_bindings:
             event.prevent_default()
             self.say(everywhere.unknown(event.key, event.character or "", self.session.context.keymap))
-
-    def action_look(self, name: str) -> None:
-        """Take on the theme of that name, until the console is left; `theme` in the config keeps it. Without color
-        there is but one."""
-        self.theme = THEMES["mono" if self.no_color else name].name
 
     def action_refresh_now(self) -> None:
         self.session.refresh()
