@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.events import Key, Resize, ScreenResume
+from textual.events import Resize, ScreenResume
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
@@ -19,7 +18,8 @@ from actions.kinds import kind_of
 from actions.models import Consent, Plan, Refused, Request
 from backends.errors import BackendError
 from console.screens import plan_words as words
-from console.screens.page import PRESS_AGAIN, Field, Page
+from console.screens.asking import MAX_AGE_S, PLAN_TIMEOUT_S, REASON_CHARS, SUBMIT_TIMEOUT_S, AskingPage
+from console.screens.page import PRESS_AGAIN, Field
 from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, Row, mark, row, seconds_since, style_of
 from console.screens.working import IT_MAY_HAVE_BEGUN, Work, work
 from panels.keybar import KeyBar
@@ -28,16 +28,11 @@ from panels.words import ago
 if TYPE_CHECKING:
     from console.session import Session
 
-PLAN_TIMEOUT_S = 30.0
-SUBMIT_TIMEOUT_S = 30.0
-MAX_AGE_S = 60.0
 AGE_STEP_S = 5
-SEEN_S = 0.5
-REASON_CHARS = 500
 _KEYS = "Tab moves, Enter presses"
 
 
-class PlanScreen(Page):
+class PlanScreen(AskingPage):
     """Plans a request, shows it, and submits it only when its button is pressed.
 
     No letter executes; Enter presses what has focus, which starts on the reason (a rollback: on Cancel), and goes from
@@ -46,29 +41,16 @@ class PlanScreen(Page):
     changed. The way on is an ActionScreen in place of this one.
     """
 
-    WRITES = True
-    AUTO_FOCUS = ""
-    is_written_on = True
     VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-tall")]  # noqa: RUF012 (Textual's own annotation)
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
         Binding("v", "view", "all checks", id="plan.view", tooltip="every check, and what must hold at the write"),
     ]
     DEFAULT_CSS = """
     PlanScreen {
         #subject { height: 1; margin-bottom: 1; }
         #worries-scroll { height: auto; margin-bottom: 1; }
-        #reason-field { margin-top: 1; }
         #assurances { margin-bottom: 1; }
-        .field { height: 1; }
-        .field > Static { width: 10; height: 1; color: $text-muted; }
-        .field > Input { width: 1fr; height: 1; background: $panel; }
-        .field > Input:focus { background-tint: $foreground 10%; }
         .field > .hint { width: auto; max-width: 50%; padding-left: 2; }
-        #said { height: auto; max-height: 4; }
-        #buttons { height: 1; margin-top: 1; }
-        #buttons Button { min-width: 0; width: auto; height: 1; margin-right: 3; background: transparent; }
-        #buttons Button:focus { text-style: reverse bold; }
         #hash { width: 1fr; text-align: right; color: $text-muted; }
         &.-short #subject, &.-short #worries-scroll, &.-short #assurances { margin-bottom: 0; }
         &.-short #reason-field, &.-short #buttons { margin-top: 0; }
@@ -83,8 +65,6 @@ class PlanScreen(Page):
         self._refusal: list[Row] = []
         self._notes: list[Row] = []
         self._all_checks = False
-        self._open = False
-        self._typed_at = 0.0
         self._asked = False
         self._key = ""
         self._action_id = ""
@@ -142,10 +122,6 @@ class PlanScreen(Page):
         if self._action_id:
             self.call_later(self._go_on)
 
-    def on_key(self, event: Key) -> None:
-        if not self._open and self.hold_key(event):
-            self._typed_at = time.monotonic()
-
     # ---- planning
 
     def _lost(self, error: BackendError) -> None:
@@ -159,9 +135,7 @@ class PlanScreen(Page):
 
     def _made(self) -> None:
         self._show()
-        # Nothing has focus yet, so that keys typed before anybody can have seen the form are dropped: what a slow line
-        # still holds back of it, and what is left in the queues of the app and of this screen, which are drained.
-        self.call_after_refresh(self.set_timer, SEEN_S, self._open_soon)
+        self.once_seen(self._focus_start)
 
     async def _plan(self) -> bool:
         """Make the plan. False where there is none, and why is on screen."""
@@ -182,19 +156,6 @@ class PlanScreen(Page):
         if self.plan is None and not self.submitting:
             await self._plan()
             self._show()
-
-    def _open_soon(self) -> None:
-        self.app.call_later(self.call_later, self._focus_first)
-
-    def _focus_first(self) -> None:
-        if not self.is_attached:
-            return
-        # Whoever still types has not read it: on a busy machine keys may come later than any fixed wait.
-        if time.monotonic() - self._typed_at < SEEN_S:
-            self.set_timer(SEEN_S, self._open_soon)
-            return
-        self._open = True
-        self._focus_start()
 
     def _focus_start(self) -> None:
         """Where one confirmation is enough, it does not start under the finger."""
@@ -223,7 +184,7 @@ class PlanScreen(Page):
     def redraw(self) -> None:
         before = self.query_one("#go").display
         self._show()
-        if self._open and self._offered and not before:  # armed now: it is a plan like every other
+        if self.takes_keys and self._offered and not before:  # armed now: it is a plan like every other
             self._focus_start()
 
     def _show(self) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.events import Key
 from textual.widgets import Button, Input, Static
 
 from actions.models import Action, Consent, Plan, Refused, Request
@@ -21,9 +18,9 @@ from actions.telling import outcome, standing
 from backends.errors import BackendError
 from backends.text import counted
 from console.screens import plan_words as words
-from console.screens.page import AGAIN_S, PRESS_AGAIN, Field, Page
+from console.screens.asking import MAX_AGE_S, PLAN_TIMEOUT_S, REASON_CHARS, SUBMIT_TIMEOUT_S, AskingPage
+from console.screens.page import AGAIN_S, PRESS_AGAIN, Field
 from console.screens.parts import KEY_ORDER, MUTED, STRONG, Frame, Paragraphs, Row, mark, row, seconds_since
-from console.screens.plan import MAX_AGE_S, PLAN_TIMEOUT_S, REASON_CHARS, SEEN_S, SUBMIT_TIMEOUT_S
 from console.screens.working import IT_MAY_HAVE_BEGUN, Work, work
 from panels.keybar import KeyBar
 
@@ -49,31 +46,11 @@ class Each:
         return self.plan is not None and not (self.plan.blocked or self.plan.already or self.action or self.wrong)
 
 
-class SeveralPlans(Page):
+class SeveralPlans(AskingPage):
     """Requests of one kind whose plans need no name typed (guard classes 1 and 2).
 
     The button does all that can be done; what can not is said beside it and left out. A plan that is old, and differs
     when it is made anew, is shown again instead.
-    """
-
-    WRITES = True
-    AUTO_FOCUS = ""
-    is_written_on = True
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
-    ]
-    DEFAULT_CSS = """
-    SeveralPlans {
-        #reason-field { margin-top: 1; }
-        .field { height: 1; }
-        .field > Static { width: 10; height: 1; color: $text-muted; }
-        .field > Input { width: 1fr; height: 1; background: $panel; }
-        .field > Input:focus { background-tint: $foreground 10%; }
-        #said { height: auto; max-height: 4; }
-        #buttons { height: 1; margin-top: 1; }
-        #buttons Button { min-width: 0; width: auto; height: 1; margin-right: 3; background: transparent; }
-        #buttons Button:focus { text-style: reverse bold; }
-    }
     """
 
     def __init__(self, session: Session, requests: Sequence[Request], verb: str, noun: str) -> None:
@@ -81,8 +58,7 @@ class SeveralPlans(Page):
         super().__init__(session)
         self.verb, self.noun = verb, noun
         self.each = [Each(request) for request in requests]
-        self._planned = self._ordered = self._ready = False
-        self._typed_at = 0.0
+        self._planned = self._ordered = False
 
     def compose(self) -> ComposeResult:
         with Frame(title=self._title, id="frame", fitted=True):
@@ -105,10 +81,6 @@ class SeveralPlans(Page):
     @property
     def _title(self) -> str:
         return f"{self.verb} {counted(len(self.each), self.noun)}"
-
-    def on_key(self, event: Key) -> None:
-        if not self._ready and self.hold_key(event):
-            self._typed_at = time.monotonic()
 
     # ---- planning
 
@@ -134,7 +106,7 @@ class SeveralPlans(Page):
     def _planned_all(self) -> None:
         self._planned = True
         self.redraw()
-        self.call_after_refresh(self.set_timer, SEEN_S, self._take_keys)
+        self.once_seen(self._focus_start)
 
     async def _plan(self, each: Each) -> None:
         try:
@@ -143,13 +115,8 @@ class SeveralPlans(Page):
         except (Refused, BackendError, TimeoutError) as error:
             each.wrong = words.refusal(error, self.of)
 
-    def _take_keys(self) -> None:
-        """What was typed before anybody can have read it is for something else."""
-        if time.monotonic() - self._typed_at < SEEN_S:
-            self.set_timer(SEEN_S, self._take_keys)
-        elif self.is_attached:
-            self._ready = True
-            self.query_one("#reason" if self._offered else "#leave").focus(scroll_visible=False)
+    def _focus_start(self) -> None:
+        self.query_one("#reason" if self._offered else "#leave").focus(scroll_visible=False)
 
     # ---- what is shown
 
