@@ -20,7 +20,6 @@ from backends.ports import Pipelines
 from backends.text import counted
 from console.ports.pipelines import PIPELINES
 from console.ports.store import Snapshot
-from console.printing.comparison_lines import against_good
 from console.reading.comparison import Comparison
 from console.screens import readings
 from console.screens.detail import Detail
@@ -36,32 +35,28 @@ from console.screens.parts import (
     mark,
     now,
     now_of,
-    row,
     seconds_since,
     style_of,
 )
 from console.screens.plan_words import refusal
 from console.screens.run_comparison import RunComparison
+from console.screens.run_lines import about_run, waiting_for, waiting_unknown
 from console.screens.task_lines import (
-    approval_line,
     axis_line,
     first_to_read,
     gantt_line,
     list_line,
     longest,
-    run_line,
     span,
 )
 from console.screens.working import read_again, work
-from panels.columns import wrapped
 from panels.keybar import KeyBar
-from panels.kinds.pipelines import in_words, run_name, sign, state_words
-from panels.words import ago, clock, zone_name
+from panels.kinds.pipelines import run_name, sign, state_words
+from panels.words import ago
 
 if TYPE_CHECKING:
     from console.session import Session
 
-ERROR_LINES = 2
 POLL_S = 2.0
 READ_TIMEOUT_S = 15.0
 RUNNING = ("queued", "running", "waiting")
@@ -216,10 +211,9 @@ class RunDetail(Detail):
         if self.run_shown.state != "waiting":
             return []
         try:
-            approvals = await self._pipelines.approvals(self.run_shown.pipeline, self.run_shown.run_id)
+            return waiting_for(await self._pipelines.approvals(self.run_shown.pipeline, self.run_shown.run_id))
         except BackendError as error:
-            return [row("waits", f"for what can not be read: {error.message}", style_of("unknown"))]
-        return [row("waits", approval_line(each), style_of("warning")) for each in approvals]
+            return waiting_unknown(error)
 
     @property
     def _pipelines(self) -> Pipelines:
@@ -305,29 +299,11 @@ class RunDetail(Detail):
         )
         subject = self.query_one("#subject", Static)
         subject.update(self.with_place(what, subject.content_size.width or self.app.size.width - 4))
-        started = f"{clock(run.started_at, zone)} {zone_name(run.started_at, zone)}" if run.started_at else ""
-        rows = []
-        if run.state == "unknown" and run.raw_state:
-            rows.append(row("state", f"{run.backend} says {run.raw_state}", style_of("unknown")))
-        if run.error:
-            # In full it stands in the log below.
-            lines = wrapped(in_words(run.error), max(20, self.app.size.width - 15), ERROR_LINES, self.of.ellipsis)
-            rows.append(row("error", " ".join(lines), style_of("critical")))
-        if run.note:
-            rows.append(row("note", run.note))
-        rows += self._waits
-        found = self.session.triage(run, self.tasks, self._log)
-        if found is not None:
-            rows.append(row("diagnosis", found.meaning, style_of("warning")))
-        rows.append(row("run", run_line(run, started)))
-        if self._beside is not None:
-            rows.append(row("last good", against_good(self._beside, zone)))
-        if found is not None:
-            shown = (line for line in found.evidence if line not in f"{run.error}\n{run.note}")
-            rows += [row("", line, MUTED) for line in shown]
-        if told := self.session.impact(run.ref):
-            rows.append(row("impact", "; ".join(told)))
-        self.query_one("#about", Paragraphs).show([*self._trouble, *rows])
+        about = about_run(
+            run, beside=self._beside, found=self.session.triage(run, self.tasks, self._log), waits=self._waits,
+            impact=self.session.impact(run.ref), zone=zone, width=self.app.size.width, of=self.of,
+        )  # fmt: skip
+        self.query_one("#about", Paragraphs).show([*self._trouble, *about])
         done = f"{run.tasks_done or 0} of {run.tasks_total} tasks" if run.tasks_total else ""
         ended = f"ended {ago(seconds_since(run.ended_at))} ago" if run.ended_at else ""
         right = f" {self.of.dot} ".join(filter(None, (done, ended)))

@@ -8,10 +8,9 @@ from datetime import datetime
 from textual.content import Content
 
 from backends.models import PipelineRun, TaskRun
-from backends.ports import Approval
-from console.screens.parts import MUTED, fit, mark, seconds_since, style_of
+from console.screens.parts import MUTED, fit, mark, style_of
 from panels.widths import display_width
-from panels.words import NOTHING, Symbols, ago, took
+from panels.words import NOTHING, Symbols, took
 
 LEAST_NAME, USUAL_NAME, TOOK = 12, 30, 8
 
@@ -24,13 +23,6 @@ def first_to_read(tasks: Sequence[TaskRun]) -> int:
                 return number
     ended = [number for number, task in enumerate(tasks) if task.ended_at is not None]
     return ended[-1] if ended else 0
-
-
-def approval_line(approval: Approval) -> str:
-    """`production (ops team), for 12m: x v approves it`."""
-    detail = f" ({approval.detail})" if approval.detail else ""
-    since = f", for {ago(seconds_since(approval.since))}" if approval.since else ""
-    return f"{approval.name}{detail}{since}: {'x v approves it' if approval.mine else 'not to be approved from here'}"
 
 
 def lasted(task: TaskRun, now: datetime) -> float | None:
@@ -95,17 +87,3 @@ def gantt_line(
         bar = bar[:-1] + of.ellipsis
     bars = Content.assemble(" " * (left + 1), (bar, style_of(task.state) or MUTED), " " * (room - left - length))
     return Content.assemble(mark(task.state, of), " ", name, bars, f"{took(lasted(task, now)):>{TOOK}}")
-
-
-def run_line(run: PipelineRun, zone_clock: str) -> Content:
-    """`started 14:00:19 CET   took 4m12s, usually 3m00s   by schedule`."""
-    seconds = run.duration_s if run.duration_s is not None else seconds_since(run.started_at)
-    parts: list[tuple[str, str]] = [(f"started {zone_clock}" if run.started_at else "not started", "")]
-    if run.started_at is not None:
-        length = f"{'took' if run.ended_at else 'running for'} {took(seconds)}"
-        if run.usual_s is not None:
-            length += f", usually {took(run.usual_s)}"
-        parts.append((length, style_of("warning") if run.late else ""))
-    if run.trigger:
-        parts.append((f"by {run.trigger}", ""))
-    return Content("   ").join(Content.styled(text, style) for text, style in parts)
