@@ -17,7 +17,7 @@ from console.screens.working import PRESS_AGAIN, work
 
 if TYPE_CHECKING:
     from actions.models import Request
-    from console.screens.choices import Choice
+    from console.screens.choice import Choice
 
 
 class Opening(Host):
@@ -196,19 +196,19 @@ class Opening(Host):
         self.push_screen(Palette(self.screen), chosen)
 
     def action_help(self) -> None:
-        from console.screens.lists import help_screen
+        from console.screens.key_help import help_screen
 
         self.push_screen(help_screen(self))
 
     def action_sources(self) -> None:
-        from console.screens.lists import sources_screen
+        from console.screens.source_list import sources_screen
 
         self.push_screen(sources_screen(self))
 
     def action_actions(self) -> None:
-        from console.screens.lists import actions_screen
+        from console.screens.action_list import ActionsScreen
 
-        self.push_screen(actions_screen(self))
+        self.push_screen(ActionsScreen(self))
 
     def action_silences(self) -> None:
         """What keeps alerts quiet; from an alert, what hides it."""

@@ -23,7 +23,8 @@ from backends.alerts.matchers import in_words
 from backends.errors import BackendError
 from backends.models import Alert, Deployment, Item, PipelineRun, Silence
 from console.ports.pipelines import PIPELINES
-from console.screens.choices import Choice, choices
+from console.screens.choice import Choice
+from console.screens.choices import choices
 from console.screens.everywhere import panel_keys
 from console.screens.host import leave
 from console.screens.how_long import HowLong

@@ -15,7 +15,8 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
 
 from console.ports.table import port_of
-from console.screens.choices import Choice, choices
+from console.screens.choice import Choice
+from console.screens.choices import choices
 from console.screens.everywhere import is_written_on
 from console.screens.host import leave
 from console.screens.menu import name_of

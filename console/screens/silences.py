@@ -14,7 +14,8 @@ from actions.models import Request
 from backends.models import Alert, Silence
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
 from console.screens import readings
-from console.screens.choices import Choice, choices
+from console.screens.choice import Choice
+from console.screens.choices import choices
 from console.screens.how_long import HowLong
 from console.screens.lists import ListScreen
 from console.screens.working import Work

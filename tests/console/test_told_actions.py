@@ -62,7 +62,7 @@ def test_how_an_action_stands_is_the_same_everywhere() -> None:
     from console.ports.store import Store
     from console.reading.history import of_actions
     from console.screens import stage_lines
-    from console.screens.lists import ACTIONS
+    from console.screens.action_list import ACTIONS
     from console.screens.readings import health, troubles
     from panels.columns import Moment
     from panels.kinds.timeline import events

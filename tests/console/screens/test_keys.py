@@ -20,7 +20,8 @@ from console.screens.deployment_detail import DeploymentDetail
 from console.screens.detail import Detail
 from console.screens.how_long import HowLong
 from console.screens.item_detail import ItemDetail
-from console.screens.lists import ListScreen, keys_of
+from console.screens.key_help import keys_of
+from console.screens.lists import ListScreen
 from console.screens.overview import Overview
 from console.screens.palette import Palette, commands_of
 from console.screens.parts import Paragraphs

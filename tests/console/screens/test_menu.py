@@ -11,7 +11,8 @@ from textual.widgets import Button, Input
 from backends.models import Alert, ColorState, ControllerView, OrderName, OrderOffer, RollbackOffer
 from backends.ports import PipelineInfo, PipelineParam
 from console.screens.action import ActionScreen
-from console.screens.choices import Choice, choices
+from console.screens.choice import Choice
+from console.screens.choices import choices
 from console.screens.menu import ActionMenu
 from console.screens.params import parse, parse_pairs, write
 from console.screens.parts import Paragraphs

@@ -11,8 +11,8 @@ from backends.models import ColorState, Deployment, Freeze
 from console.app import TealApp
 from console.reading.release_options import ReleaseOptions
 from console.screens.action import ActionScreen
+from console.screens.action_list import ActionsScreen
 from console.screens.choices import choices
-from console.screens.lists import ActionsScreen
 from console.screens.menu import ActionMenu
 from console.screens.plan import PlanScreen
 from console.screens.plan_words import ORDER, subject

@@ -7,8 +7,9 @@ from actions.models import ActionError, Step
 from actions.telling import step_status
 from console.sandbox.control import FAULTS
 from console.screens.action import ending
-from console.screens.lists import SourceRow, keys_of
+from console.screens.key_help import keys_of
 from console.screens.run_detail import RunDetail
+from console.screens.source_list import SourceRow
 from console.screens.stage_lines import timeline
 from panels.keybar import KeyBar
 from panels.words import UNICODE

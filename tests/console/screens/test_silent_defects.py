@@ -19,11 +19,11 @@ from console.caring import Caring
 from console.crash import Defects
 from console.ports.store import Snapshot, SourceKey, Store
 from console.screens.action import ActionScreen
+from console.screens.action_list import ActionsScreen
 from console.screens.alert_detail import AlertDetail
 from console.screens.deployment_detail import DeploymentDetail
 from console.screens.failed import Failed
 from console.screens.insights import Insights
-from console.screens.lists import ActionsScreen
 from console.screens.menu import ActionMenu
 from console.screens.note import NotePrompt
 from console.screens.overview import Overview
