@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable
 
-from actions.gate import Gate, RunUnjournalled
+from actions.gate import Gate
 from actions.journal.audit import AuditEntry
 from actions.journal.late import LateFile, named, places
 from actions.journal.rows import Draft
 from actions.models import Action
+from actions.unjournalled_order import RunUnjournalled
 from actions.unjournalled_rollback import run_unjournalled
 from console.runners import build_described
 
