@@ -10,8 +10,10 @@ from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import Action, Finding, Plan
+from actions.orphans import is_frozen, orphaned_since
 from actions.switching.commands import lives
 from actions.targets import SwitchTarget
+from backends.command_line import command as command_line
 from backends.errors import BackendError
 from backends.processes import fate, is_vouched
 
@@ -24,7 +26,12 @@ async def with_living(plan: Plan, policy: Policy, journal: Journal, target: Swit
     if plan.already:
         return plan
     forward = kind_of(plan.kind).held_back
-    found = [await _running(left, blocks=forward) for left in await living(journal, policy.context, plan.service)]
+    attended = await _attended(journal, policy.context, plan.service)
+    found = [
+        _under_way(left, plan.service, blocks=forward) if left.command.mark in attended
+        else await _running(left, blocks=forward)
+        for left in await living(journal, policy.context, plan.service)
+    ]  # fmt: skip
     if forward and (unreadable := unreadable_in(await journal.commands_of(policy.context, plan.service))):
         found.append(Finding(level="block", code=UNREADABLE, text=unreadable, fix=MEND))
     if forward:  # the side that a way back leaves may be what hangs: it is not asked for its version
@@ -71,6 +78,20 @@ async def _unverified(plan: Plan, policy: Policy, journal: Journal, target: Swit
         return []
     text = f"{plan.from_.upper()} runs {runs}, and {verified} was verified there: somebody changed it since"
     return [Finding(level="warning", code=UNVERIFIED, text=text, fix="find out who deployed it")]
+
+
+async def _attended(journal: Journal, context: str, service: str) -> set[str]:
+    """The marks of the commands of an open action that somebody runs: its runner ends them."""
+    opened = await journal.open_action(context, service)
+    if opened is None or orphaned_since(opened, journal.location) is not None or is_frozen(opened):
+        return set()
+    return {left.command.mark for left in left_in(await journal.history(opened.id or ""))}
+
+
+def _under_way(left: LeftoverCommand, service: str, *, blocks: bool) -> Finding:
+    text = f"the {left.step} command of the open action runs: {left.command}"
+    fix = f"wait for it; or {command_line('deploy rollback', service)} ends it"
+    return Finding(level="block" if blocks else "warning", code=RUNNING, text=text, fix=fix)
 
 
 async def _running(left: LeftoverCommand, *, blocks: bool) -> Finding:

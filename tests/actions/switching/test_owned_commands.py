@@ -160,6 +160,22 @@ async def left_running(house: House, action: Action, **changed: str) -> Running:
     return record
 
 
+async def test_nobody_is_told_to_kill_the_command_of_an_action_that_is_under_way(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    """Who lost the race was told `kill -- -PID`, of the winner's healthy deploy."""
+    async with House(tmp_path / "state", service, detached=True, **SLOW_DEPLOY) as house:
+        opened = await begun(house)
+        await pids(service.directory)
+        (told,) = [found for found in (await house.gate.plan(RELEASE)).findings if found.code == "command-running"]
+        assert ("open action" in told.text, "kill" in told.fix) == (True, False)
+        assert "teal deploy rollback analytics" in told.fix
+        await kill_runner(house, opened)
+        (told,) = [found for found in (await house.gate.plan(RELEASE)).findings if found.code == "command-running"]
+        assert ("still runs" in told.text, "kill -- -" in told.fix) == (True, True)
+        assert (await order(house, opened, "abort")).status == "aborted"
+
+
 async def test_one_on_another_host_holds_what_goes_forward_until_its_deadline(
     tmp_path: Path, service: TwoColors
 ) -> None:
