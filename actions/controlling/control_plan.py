@@ -23,7 +23,7 @@ from backends.command_line import command
 from backends.deployments.common import ProbeResult
 from backends.deployments.controlled import heeded_by, unheeded
 from backends.models import OrderName
-from backends.ports import ControllerState, Operation, Order
+from backends.ports import ControllerState, Operation, Order, read_stamp
 from backends.ports.controllers import MIGRATES
 from backends.text import short_id
 from backends.together import together
@@ -128,7 +128,7 @@ def refused(state: ControllerState, word: OrderName, how: str = "") -> list[Find
 
 
 def _locked(service: str, operation: Operation) -> Refused:
-    ours = operation.stamp.partition(":")[0]
+    ours = read_stamp(operation.stamp).action
     who = operation.by or (f"the action {ours}" if ours else "somebody")
     words = f"{service}: {operation.name} of {who} is under way, to {operation.target.words}: {operation.detail}"
     fix = operation.ask or f"wait until it has ended, or {command('deploy abort', service)}"

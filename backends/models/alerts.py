@@ -67,13 +67,12 @@ class Alert(Struct, frozen=True, kw_only=True):
 
     @property
     def health(self) -> Health:
-        """What it means now: acknowledged, silenced and inhibited alerts no longer ask for anybody.
-
-        Neither does one of severity `none`, as a watchdog that always fires.
+        """What it means now: acknowledged, silenced and inhibited alerts no longer ask for anybody, nor does one of
+        severity `none`, as a watchdog that always fires. One that fired again after it was acknowledged does.
         """
         if self.state == "unknown":
             return "unknown"
-        if self.state == "pending":
+        if self.state == "pending" or self.fired_again:
             return "warning"
         if self.state != "firing" or self.severity == "none":
             return "ok"

@@ -46,6 +46,7 @@ from panels.kinds.timeline_event import Event
 from panels.words import UNICODE, ago, clock, dated, zone_name
 
 RED_FOR = timedelta(days=1)
+_WRONG = ("critical", "unknown", "warning")
 _ALL_WELL = "nothing is wrong in this window"
 
 
@@ -262,14 +263,15 @@ def _evidence(facts: Facts) -> list[str]:
             case PipelineRun() if item.health == "critical" and item.ref in runs:
                 words = item.error or (run_reason(item) if item.state == "success" else "") or "no reason given"
                 lines.append(f"- run {_code(item.ref)} {item.state}: {_plain(words)}{_link(item.url)}")
-            case QualityScore() if item.state in ("critical", "unknown"):
-                score = "no data" if item.score is None else f"{item.told(item.score)} (limit {item.crit:g})"
+            case QualityScore() if item.state in _WRONG:
+                limit = item.warn if item.state == "warning" else item.crit
+                score = "no data" if item.score is None else f"{item.told(item.score)} (limit {limit:g})"
                 failed = [f"{failure.check}: {failure.detail}" for failure in item.failures[:5]]
                 words = "; ".join([*filter(None, [item.reason]), *failed])
                 lines.append(
                     f"- dataset {_code(item.named)} {item.state} {score}{': ' + _plain(words) if words else ''}"
                 )
-            case Alert() if item.health in ("critical", "unknown"):
+            case Alert() if item.state in ("firing", "unknown") and item.health in _WRONG:
                 lines.append(
                     f"- alert {_code(item.named)} {item.state}: {_plain(item.summary)}{_link(item.runbook_url)}"
                 )
@@ -283,7 +285,7 @@ def _evidence(facts: Facts) -> list[str]:
                     f"- alert {_code(item.named)} still fires, acknowledged{by}{until}{again}: {_plain(item.summary)}"
                     f"{_link(item.runbook_url)}"
                 )
-            case CheckResult() if item.state in ("critical", "unknown"):
+            case CheckResult() if item.state in _WRONG:
                 lines.append(f"- check {_code(item.name)} {item.state}: {_plain(item.message)}")
             case Deployment() if item.health != "ok":
                 truth = item.truth

@@ -96,6 +96,8 @@ def _checks(score: QualityScore, view: View) -> str:
 
 
 def _alert_state(alert: Alert, view: View) -> str:
+    if alert.fired_again:
+        return _state(alert.health, f"{alert.state}, fired again since")
     return _state(alert.health if alert.state == "firing" else alert.state, alert.state)
 
 

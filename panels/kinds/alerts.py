@@ -127,6 +127,8 @@ def counted(group: AlertGroup) -> tuple[Counted, ...]:
 def _word(alert: Alert) -> Counted:
     if alert.state == "firing":
         return alert.health, alert.health
+    if alert.fired_again:
+        return "fired again", "warning"
     if alert.state == "unknown":
         return "unknown", "unknown"
     return "acked" if alert.state == "acknowledged" else alert.state, "muted"

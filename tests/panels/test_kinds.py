@@ -105,7 +105,8 @@ def test_an_acknowledgement_is_of_the_firing_that_was_seen(again: bool) -> None:
     seen = replace(
         alert("A", "critical", 1, state="acknowledged", ack=Acknowledgement(by="mia")), since=began, hidden_since=taken
     )  # fmt: skip
-    assert seen.fired_again is again
+    assert (seen.fired_again, seen.health) == (again, "warning" if again else "ok")
+    assert ("fired again since" in item_table(Alert, [seen], View(NOW, UTC))[1]) is again
     (row,) = alerts.fold([seen])
     cell = alerts._about(row, MOMENT)
     assert (cell.text.startswith("fired again since mia"), cell.tone == "warning") == (again, again)

@@ -197,11 +197,18 @@ def test_a_handover_begins_with_what_is_wrong_now() -> None:
         ref="q/orders", backend="q", dataset="orders", score=0.5, warn=0.95, crit=0.8, state="critical",
         evaluated_at=ago(1), passed=0, total=0, failures=(), trend=(),
     )  # fmt: skip
-    about = facts(alert(0.1, "HighErrorRate"), failing, red)
+    yellow = replace(red, ref="q/customers", dataset="customers", score=0.85, warn=0.95, crit=0.8, state="warning")
+    about = facts(alert(0.1, "HighErrorRate"), failing, red, yellow)
     text = "\n".join(handover(open_items(about, silences=[], pipelines=[], records=[]), about))
     now, _, rest = text.partition("## Problems now")[2].partition("## ")
     assert rest.startswith("Open actions")
-    for words in ("alert `HighErrorRate` firing", "`shop` live BLUE", "BLUE: 30.0 % of its requests fail", "`orders`"):
+    for words in (
+        "alert `HighErrorRate` firing",
+        "`shop` live BLUE",
+        "BLUE: 30.0 % of its requests fail",
+        "`orders`",
+        "`customers` warning 0.85 (limit 0.95)",
+    ):
         assert words in now, now
 
 
