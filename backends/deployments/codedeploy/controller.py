@@ -193,7 +193,7 @@ class CodeDeployController:
         where that lies elsewhere: its hooks would be lost."""
         if seen.spec:
             return with_definition(seen.spec, arn)
-        if seen.group.last_successful_deployment.deployment_id:
+        if seen.elsewhere:
             words = (
                 f"the AppSpec of the last deployment of {self._reader.where} lies elsewhere (S3): hooks would be lost"
             )

@@ -35,7 +35,8 @@ _ENDED = frozenset({"Succeeded", "Failed", "Stopped"})
 
 
 class Seen(Struct, kw_only=True):
-    """All that one look found: `state`, and what a panel and an order need besides."""
+    """All that one look found: `state`, and what a panel and an order need besides. `spec`: the AppSpec that ran last;
+    empty where none did, or where it lies `elsewhere`."""
 
     state: ControllerState
     group: Group
@@ -43,6 +44,7 @@ class Seen(Struct, kw_only=True):
     newest: Deployment | None
     target: Target | None
     spec: str
+    elsewhere: bool
 
 
 class GroupReader:
@@ -84,7 +86,12 @@ class GroupReader:
             before, returned = operation.source, False
         spec = next((each.revision.text for each in history if _ended_well(each) and each.revision.text), "")
         state = self._state(operation, stable, before, returned)
-        return Seen(state=state, group=group, service=service, newest=newest, target=target, spec=spec)
+        last = group.last_successful_deployment.deployment_id  # that of a rollback, too, which put no version out
+        looked_at = not last or any(each.deployment_id == last for each in history)
+        elsewhere = not spec and (not looked_at or any(_ended_well(each) for each in history))
+        return Seen(
+            state=state, group=group, service=service, newest=newest, target=target, spec=spec, elsewhere=elsewhere
+        )
 
     async def operation(self, ident: str) -> Operation:
         """That deployment with the one that takes it back. Raises BackendError(not_found)."""
