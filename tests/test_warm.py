@@ -8,12 +8,13 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backends.processes import age_s
 from tests.pids import alive
-from tests.warm import NOWHERE, Job, Process, run, start
+from tests.warm import NOWHERE, Gone, Job, Process, run, start
 
 
 def told() -> None:
@@ -80,6 +81,14 @@ async def test_what_one_has_imported_the_next_one_has() -> None:
 async def test_an_end_that_is_quick_tells_as_much(quick: bool) -> None:
     code, said, _ = await run(job("ends", quick=quick), 60)
     assert (code, said) == (4, "" if quick else "the end of an interpreter\n")
+
+
+async def test_what_is_no_job_ends_nobody_else_s() -> None:
+    """One `None` among the arguments ended the server, and 43 tests after it."""
+    wrong: list[Any] = [None]
+    with pytest.raises(Gone):
+        await run(Job("platform", "", wrong, {}), 60)
+    assert (await run(Job("platform", "", [], {}, cold=True), 60))[0] == 0
 
 
 async def test_a_cold_one_is_a_new_interpreter(tmp_path: Path) -> None:

@@ -63,7 +63,13 @@ class Server:
         if not said:
             asker.close()
             return None
-        job = msgspec.json.decode(said, type=Job)
+        try:
+            job = msgspec.json.decode(said, type=Job)
+        except msgspec.ValidationError as error:  # it ends the test that asked, and no other one
+            sys.stderr.write(f"no job: {error}\n")
+            for each in (asker.detach(), *given):
+                os.close(each)
+            return None
         self._learn()
         assert threading.active_count() == 1, "what is forked would lack a thread"
         gc.freeze()  # or what is forked would copy all pages, by looking for garbage in them
