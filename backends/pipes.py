@@ -8,6 +8,8 @@ import os
 from collections.abc import AsyncIterator
 
 GRACE_S = 0.5
+MAX_BYTES = 4 * 1024 * 1024
+"""So much is kept; a command that writes on is read, and not kept."""
 
 
 @contextlib.asynccontextmanager
@@ -24,7 +26,7 @@ async def reading(end: int) -> AsyncIterator[asyncio.StreamReader]:
 
 
 class Output:
-    """All that is written to `end`; whoever has started the command calls `started`."""
+    """What is written to `end`, up to `MAX_BYTES`; whoever has started the command calls `started`."""
 
     def __init__(self, reader: asyncio.StreamReader, end: int) -> None:
         self.end = end
@@ -45,7 +47,7 @@ class Output:
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         while chunk := await reader.read(65536):
-            self._kept += chunk
+            self._kept += chunk[: MAX_BYTES - len(self._kept)]
 
     def close(self) -> None:
         """Read no more."""
