@@ -43,6 +43,7 @@ ADAPTERS: dict[str, str] = {
     "quality.sql": "backends.quality.sql:SqlQuality",
     "alerts.alertmanager": "backends.alerts.alertmanager.alerts:Alertmanager",
     "alerts.cloudwatch": "backends.alerts.cloudwatch.alarms:CloudWatchAlarms",
+    "alerts.grafana": "backends.alerts.grafana.alerts:GrafanaAlerts",
     "alerts.prometheus": "backends.alerts.prometheus.alerts:PrometheusAlerts",
     "alerts.rules": "backends.alerts.rules:RuleAlerts",
     "deployments.alb": "backends.deployments.alb.switch:AlbSwitch",

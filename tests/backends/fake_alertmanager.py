@@ -49,7 +49,7 @@ class FakeAlertmanager:
         """Listen on a free port."""
         peer = self
 
-        class Handler(_Handler):
+        class Handler(self.handler()):  # which one, the fake of another system says
             fake = peer
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -57,6 +57,10 @@ class FakeAlertmanager:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}{self.prefix}"
+
+    def handler(self) -> "type[Handler]":
+        """What answers."""
+        return Handler
 
     def stop(self) -> None:
         """Close the port; safe to call twice."""
@@ -155,14 +159,22 @@ def _matches(labels: dict[str, str], matcher: dict[str, Any]) -> bool:
     return same == wanted
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Alertmanager's paths."""
+
     fake: FakeAlertmanager
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
         pass
 
+    def took(self) -> bool:
+        """Whether a system that holds this one has answered by itself."""
+        return False
+
     def do_GET(self) -> None:
+        if self.took():
+            return
         if self.fake.fault.startswith("read "):
             self._fail(self.fake.fault.removeprefix("read "))
             return
@@ -180,14 +192,24 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer("silence not found", 404)
 
     def do_POST(self) -> None:
+        if self.took():
+            return
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self._begin()
-        if self.headers["content-type"] == "application/json":
+        if not self.may_post(body):
+            self._answer({"message": "You'll need additional permissions to perform this action."}, 403)
+        elif self.headers["content-type"] == "application/json":
             self._order(lambda: {"silenceID": self.fake.put(body)})
         else:
             self._answer({"code": 415}, 415)
 
+    def may_post(self, body: dict[str, Any]) -> bool:
+        """Whether that silence may be made."""
+        return True
+
     def do_DELETE(self) -> None:
+        if self.took():
+            return
         path, _ = self._begin()
         self._order(lambda: self.fake.expire(path.removeprefix("/silence/")))
 

@@ -32,11 +32,12 @@ from backends.alerts.alertmanager.merge import (
     odd_alerts,
     watched,
 )
-from backends.alerts.alertmanager.peers import Peer, PeerClient, answered, ask_all, tell_lost
+from backends.alerts.alertmanager.peers import Peer, answered, ask_all, tell_lost
 from backends.alerts.alertmanager.silences import Silences
 from backends.alerts.alertmanager.wire import WireAlert, WireSilence, silence_model
 from backends.alerts.matchers import exact_matchers, identity_matchers, may_match, refuse_all_embracing
 from backends.credentials import Authentication, refuse_bad_url, refuse_literal_secrets
+from backends.entered import EnteredHttp
 from backends.errors import BackendError
 from backends.models import Alert, Matcher, Silence
 from backends.ports import SilenceEffects, SilenceResult
@@ -97,7 +98,7 @@ class Alertmanager:
         self._config = config
         self._name = context.name
         self._watch = Watch(context.watchdog if config.watchdog is None else config.watchdog, config.watchdog_age)
-        client = PeerClient(context.http, config.headers, config.auth, context.base_dir, config.timeout)
+        client = EnteredHttp(context.http, config.headers, config.auth, context.base_dir, config.timeout)
         self._peers = [Peer(url, client) for url in config.urls]
         self._silences = Silences(self._peers, config.visible_within)
         # The labels of alerts by fingerprint: they are shown cleaned, and a matcher has to have what was sent.

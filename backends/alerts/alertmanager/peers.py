@@ -4,22 +4,19 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, TypeVar
 
 from backends.alerts.alertmanager.merge import PeerRead
 from backends.alerts.alertmanager.wire import WireAlert, WirePosted, WireSilence, WireStarted
 from backends.alerts.matchers import as_filter
-from backends.credentials import Authentication, Keyring, credentials
+from backends.entered import EnteredHttp
 from backends.errors import BackendError
-from backends.http import Answer, Http
+from backends.http import Answer
 from backends.missing import missing
 from backends.models import Matcher
 from backends.records import decode_records
 from backends.redaction import redact_url
-from backends.settings import Secret
 from backends.together import together
 
 API = "/api/v2"
@@ -28,33 +25,10 @@ _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 T = TypeVar("T")
 
 
-class PeerClient:
-    """How the peers are asked: the shared client, the credentials of the config, seconds for one answer."""
-
-    def __init__(
-        self,
-        http: Http,
-        headers: Mapping[str, str | Secret],
-        auth: Authentication | None,
-        base_dir: Path,
-        timeout_s: float,
-    ) -> None:
-        self._http = http
-        self._keys = Keyring(lambda: credentials(headers, auth, base_dir))
-        self._timeout_s = timeout_s
-
-    async def request(self, method: str, url: str, **request: Any) -> Answer:
-        """Raises BackendError for a status of 300 and above; only a GET is repeated where that may help."""
-        send = self._http.get if method == "GET" else partial(self._http.request, method)
-        return await self._keys.entered(
-            lambda known: send(url, headers=known.headers, auth=known.auth, timeout=self._timeout_s, **request)
-        )
-
-
 class Peer:
     """One Alertmanager. `name` is its URL as it may be shown."""
 
-    def __init__(self, url: str, client: PeerClient) -> None:
+    def __init__(self, url: str, client: EnteredHttp) -> None:
         self._base = url.rstrip("/").removesuffix(API).rstrip("/") + API
         self.name = redact_url(self._base.removesuffix(API))
         self._client = client

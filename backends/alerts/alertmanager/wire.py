@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from backends.alerts.naming import runbook_of
 from backends.models import Acknowledgement, Alert, AlertState, Matcher, Silence, SilenceState
@@ -132,29 +133,48 @@ def alert_model(backend: str, wire: WireAlert, hiding: Sequence[WireSilence], gr
     labels = clean_labels(wire.labels)
     fingerprint = clean(wire.fingerprint, 64)
     name = labels.get("alertname", "(no alertname)")
-    acks = [silence for silence in hiding if silence.is_ack]
-    ack = max(acks, key=lambda silence: silence.ends_at, default=None)
-    hidden = min((silence.starts_at for silence in acks or hiding), default=None)
-    until = max((silence.ends_at for silence in hiding), default=None)
     texts = wire.annotations
     summary = texts.get("summary") or texts.get("message") or texts.get("description") or texts.get("title") or ""
-    return Alert(
+    alert = Alert(
         ref=f"{backend}/{fingerprint}",
         backend=backend,
         fingerprint=fingerprint,
         name=name,
         severity=clean(labels.get("severity", ""), 40),
-        state=_state(wire.status, acknowledged=ack is not None),
+        state=_state(wire.status, acknowledged=any(silence.is_ack for silence in hiding)),
         raw_state=clean(wire.status.state, 40),
         since=wire.starts_at.astimezone(UTC),
         labels=labels,
         summary=clean(summary, 500),
         group=" ".join([name, *(f"{key}={labels[key]}" for key in group_by if key != "alertname" and key in labels)]),
-        ack=_acknowledgement(ack) if ack else None,
-        hidden_since=hidden.astimezone(UTC) if hidden else None,
-        hidden_until=until.astimezone(UTC) if until else None,
         runbook_url=runbook_of(texts),
         source_url=link(wire.generator_url, 1000),
+    )
+    return _told(alert, hiding)
+
+
+def under(alert: Alert, hiding: Sequence[WireSilence]) -> Alert:
+    """`alert`, which its own source says nothing of silences of, as it is under those that hide it. What is not known
+    stays so."""
+    if not hiding:
+        return alert
+    told = _told(alert, hiding)
+    if alert.state not in ("firing", "pending"):
+        return told
+    return replace(told, state="silenced" if told.ack is None else "acknowledged")
+
+
+def _told(alert: Alert, hiding: Sequence[WireSilence]) -> Alert:
+    """With who acknowledged it, and since and until when it is hidden."""
+    if not hiding:
+        return alert
+    acks = [silence for silence in hiding if silence.is_ack]
+    ack = max(acks, key=lambda silence: silence.ends_at, default=None)
+    return replace(
+        alert,
+        ack=_acknowledgement(ack) if ack else None,
+        hidden_since=min(silence.starts_at for silence in acks or hiding).astimezone(UTC),
+        hidden_until=max(silence.ends_at for silence in hiding).astimezone(UTC),
     )
 
 

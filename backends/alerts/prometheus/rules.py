@@ -32,7 +32,7 @@ class WireAlert(Struct, frozen=True, rename="camel"):
 
 
 class WireRule(Struct, frozen=True, rename="camel"):
-    """An alerting rule or a recording one; both can fail."""
+    """An alerting rule or a recording one; both can fail. `uid` and `is_paused` are of Grafana's own."""
 
     name: str
     query: str = ""
@@ -42,22 +42,27 @@ class WireRule(Struct, frozen=True, rename="camel"):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     alerts: list[WireAlert] | None = None
+    uid: str = ""
+    is_paused: bool = False
+    last_evaluation: datetime | None = None
 
 
-class WireGroup(Struct, frozen=True):
-    """The rules of a group, which are evaluated one after the other."""
+class WireGroup(Struct, frozen=True, rename="camel"):
+    """The rules of a group, which are evaluated one after the other. Of Grafana `file` is its folder, by title."""
 
     name: str = ""
     file: str = ""
     rules: list[WireRule] = []
+    folder_uid: str = ""
 
 
-class LooseGroup(Struct, frozen=True):
+class LooseGroup(Struct, frozen=True, rename="camel"):
     """A group whose rules are not read yet."""
 
     name: str = ""
     file: str = ""
     rules: Raw = Raw(b"[]")
+    folder_uid: str = ""
 
 
 class LooseRules(Struct, frozen=True):
@@ -78,17 +83,15 @@ class LooseAlerts(Struct, frozen=True):
     alerts: Raw = Raw(b"[]")
 
 
-def state_of(word: str) -> AlertState:
-    """What `word` means: those of Prometheus, or of Grafana's ruler, which writes `Alerting (NoData)` as well."""
-    return _STATES.get(_first(word), "unknown")
+def state_of(word: str) -> AlertState | None:
+    """What `word` means: those of Prometheus, or of Grafana's ruler, which writes `Alerting (NoData)` as well. None: it
+    lists those that do not fire, too."""
+    first = first_of(word)
+    return None if first in ("normal", "inactive") else _STATES.get(first, "unknown")
 
 
-def is_quiet(word: str) -> bool:
-    """Whether an alert of that state is none: Grafana's ruler lists those that do not fire, too."""
-    return _first(word) in ("normal", "inactive")
-
-
-def _first(word: str) -> str:
+def first_of(word: str) -> str:
+    """The state of `Alerting (NoData)` without its reason, in small letters."""
     return word.partition(" ")[0].casefold()
 
 
@@ -105,7 +108,7 @@ def decode_rules(data: bytes, where: str) -> tuple[WireRules, list[Odd]]:
             rules, strange = each_record(bytes(group.rules), WireRule, where=f"{where}: {clean(group.name, 100)}")
         except BackendError as error:
             rules, strange = [], [Odd(0, error, None)]
-        groups.append(WireGroup(group.name, group.file, rules))
+        groups.append(WireGroup(group.name, group.file, rules, group.folder_uid))
         odd += strange
     if not any(group.rules for group in groups):
         raise refused
