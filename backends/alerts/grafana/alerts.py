@@ -218,5 +218,5 @@ async def _allowed(order: Awaitable[T]) -> T:
     except BackendError as error:
         if error.status != HTTPStatus.FORBIDDEN:
             raise
-        fix = "of one rule it needs alert.silences:create and :write on its folder, else alert.instances:create and :write"
+        fix = "of one rule it needs alert.silences:create and :write on its folder, else alert.instances:create, :write"
         raise BackendError("auth", error.message, fix=fix, status=error.status) from None
