@@ -83,6 +83,7 @@ ADAPTERS: dict[str, str] = {
     "notify.webhook": "backends.notify.webhook:WebhookNotifier",
     "notify.email": "backends.notify.email:EmailNotifier",
     "notify.sns": "backends.notify.sns:SnsNotifier",
+    "notify.teams": "backends.notify.teams:TeamsNotifier",
     "notify.pagerduty": "backends.notify.pagerduty:PagerDutyNotifier",
 }
 

@@ -25,10 +25,10 @@ async def post(
     headers: Mapping[str, str] | None = None,
     auth: tuple[str, str] | None = None,
     timeout: float = POST_TIMEOUT_S,
-) -> None:
+) -> Answer:
     """Send `body` as JSON, once. Raises BackendError as `Http.request`, with `label` where the URL would stand."""
     sending = http.request("POST", url, json=body, headers=headers, auth=auth, timeout=timeout)
-    await _said_by_label(sending, url, label)
+    return await _said_by_label(sending, url, label)
 
 
 async def reach(
