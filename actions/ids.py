@@ -19,6 +19,16 @@ def new_id() -> str:
     return "".join(_CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
 
 
+def made_at(id_: str) -> datetime | None:
+    """When `new_id` made it, by the clock of its host; None for what is none of its."""
+    if len(id_) != 26 or set(id_) - set(_CROCKFORD):
+        return None
+    milliseconds = 0
+    for digit in id_[:10]:
+        milliseconds = milliseconds << 5 | _CROCKFORD.index(digit)
+    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds < 1 << 48 else None
+
+
 def canonical(value: Any) -> str:
     """The one JSON text of `value`: sorted keys, no spaces."""
     return msgspec.json.encode(value, order="sorted").decode()

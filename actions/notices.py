@@ -17,11 +17,12 @@ from actions.ids import now
 from actions.journal.audit import AuditEntry
 from actions.journal.journal import Journal
 from actions.models import Action, ActionError, ActionStatus
+from actions.references import References
 from actions.targets import Build
 from actions.telling import cause, title, way
 from backends.errors import BackendError
 from backends.notify.delivery import deliver
-from backends.ports import ActionEvent, EventKind
+from backends.ports import ActionEvent, EventKind, following
 from backends.text import clean
 
 NOTIFY_S = 5.0
@@ -39,6 +40,7 @@ class Notices:
         self._journal = journal
         self._context, self._notify = context, notify
         self._build = build
+        self._references = References(journal)
         self._lines: list[asyncio.Queue[ActionEvent | None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -95,7 +97,10 @@ class Notices:
     async def _tell(self, told: Described, event: ActionEvent) -> None:
         notifier = await self._build(told)
         try:
-            await deliver(notifier, await self._anchored(event), timeout_s=NOTIFY_S)
+            earlier = await self._references.earlier(told, event) if following(notifier) else ""
+            anchored = await self._anchored(event)
+            reference = await deliver(notifier, anchored, timeout_s=NOTIFY_S, earlier=earlier)
+            await self._references.keep(told, event, reference)
         finally:
             await notifier.aclose()
 

@@ -24,7 +24,7 @@ from backends.ports.deployments import (
 )
 from backends.ports.logs import LogQuery, Logs, SearchableLogs, Searched, costs
 from backends.ports.metrics import Metrics, Point, Sample, Series
-from backends.ports.notify import ActionEvent, EventKind, Notifier
+from backends.ports.notify import ActionEvent, EventKind, FollowingNotifier, Notifier, following
 from backends.ports.pipelines import (
     Approval,
     ComparablePipelines,
@@ -50,6 +50,7 @@ __all__ = [
     "Deployed",
     "Deployer",
     "EventKind",
+    "FollowingNotifier",
     "LogQuery",
     "Logs",
     "Metrics",
@@ -82,6 +83,7 @@ __all__ = [
     "comparable",
     "conditions_of",
     "costs",
+    "following",
     "is_controller",
     "read_stamp",
     "retire_findings",

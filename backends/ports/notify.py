@@ -1,7 +1,7 @@
 """Who is told what became of an action."""
 
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 from msgspec import Struct, field
 
@@ -40,3 +40,21 @@ class Notifier(Closable, Protocol):
     async def dry_run(self) -> None:
         """All of the way to the system that can be gone without telling anybody: the secret, the name, the connection,
         the certificate, and where it can be asked, whether we may. Raises as `notify`."""
+
+
+class FollowingNotifier(Notifier, Protocol):
+    """A notifier that keeps one thing an action (a message, a region) and changes it with each further event."""
+
+    async def follow(self, event: ActionEvent, earlier: str) -> str:
+        """As `notify`, at what `earlier` refers to, which is what this returned for an event of the same action before;
+        empty for the first one. Where that is gone, or nothing of this adapter's, something new is made. Returns what
+        the next event is to be told at: a printable text of at most `MAX_REFERENCE_CHARS`, kept in the audit, where
+        everybody reads it; empty for nothing. Raises as `notify`."""
+
+
+MAX_REFERENCE_CHARS = 200
+
+
+def following(notifier: Notifier) -> FollowingNotifier | None:
+    """`notifier`, where it keeps one thing an action."""
+    return cast(FollowingNotifier, notifier) if hasattr(notifier, "follow") else None

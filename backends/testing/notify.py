@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import pytest
 
 from backends.errors import BackendError
-from backends.ports import ActionEvent, EventKind, Notifier
+from backends.ports import ActionEvent, EventKind, FollowingNotifier, Notifier
+from backends.ports.notify import MAX_REFERENCE_CHARS
 
 SECRET = "Zx81SpectrumToken"
 
@@ -121,3 +122,64 @@ class NotifierContract:
             await notifier.dry_run()
         assert caught.value.kind == "unreachable"
         says_nothing_secret(caught.value)
+
+
+class FollowingSystem(System, Protocol):
+    def kept(self) -> int:
+        """How many things (messages, regions) there are of what it has taken."""
+
+    def lose(self) -> None:
+        """All of them are deleted there, by somebody else."""
+
+
+class FollowingContract(NotifierContract):
+    """What a notifier that keeps one thing an action does, too; `system` is a `FollowingSystem`."""
+
+    async def test_an_action_is_one_thing_from_start_to_end(
+        self, notifier: FollowingNotifier, system: FollowingSystem
+    ) -> None:
+        first = await notifier.follow(event("started"), "")
+        assert (0 < len(first) <= MAX_REFERENCE_CHARS, first.isprintable(), SECRET in first) == (True, True, False)
+        assert await notifier.follow(event("held"), first) == first
+        assert await notifier.follow(event("succeeded"), first) == first
+        assert system.kept() == 1
+
+    async def test_two_actions_are_two(self, notifier: FollowingNotifier, system: FollowingSystem) -> None:
+        first = await notifier.follow(event("started"), "")
+        second = await notifier.follow(event("started", action="01HZY"), "")
+        assert (first != second, system.kept()) == (True, 2)
+
+    async def test_another_of_the_same_system_goes_on_with_it(
+        self, notifier: FollowingNotifier, hasty: FollowingNotifier, system: FollowingSystem
+    ) -> None:
+        first = await notifier.follow(event("started"), "")
+        assert await hasty.follow(event("failed"), first) == first
+        assert system.kept() == 1
+
+    async def test_what_is_gone_is_made_anew(self, notifier: FollowingNotifier, system: FollowingSystem) -> None:
+        first = await notifier.follow(event("started"), "")
+        system.lose()
+        second = await notifier.follow(event("failed"), first)
+        assert (second not in ("", first), system.kept()) == (True, 1)
+
+    @pytest.mark.parametrize(
+        "foreign", ["nonsense", "4711", "C0FFEE/1.2/3", "../../x", "{}", "é" * MAX_REFERENCE_CHARS]
+    )
+    async def test_a_reference_of_somebody_else_makes_something_new(
+        self, notifier: FollowingNotifier, system: FollowingSystem, foreign: str
+    ) -> None:
+        made = await notifier.follow(event("failed"), foreign)
+        assert (made not in ("", foreign), system.kept()) == (True, 1)
+
+    @pytest.mark.parametrize("how", ["refuse", "close"])
+    async def test_what_fails_once_is_followed_afterwards(
+        self, notifier: FollowingNotifier, system: FollowingSystem, how: str
+    ) -> None:
+        first = await notifier.follow(event("started"), "")
+        system.fail(how)
+        with pytest.raises(BackendError) as caught:
+            await notifier.follow(event("held"), first)
+        says_nothing_secret(caught.value)
+        system.fail("")
+        assert await notifier.follow(event("succeeded"), first) == first
+        assert system.kept() == 1

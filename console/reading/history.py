@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from actions.journal.episodes import UNWATCHED
 from actions.judging.stages import is_shift
 from actions.kinds import kind_of
+from actions.references import is_reference
 from actions.telling import cause, doing, is_noop, outcome, standing, title, unattended, way
 from backends.models import Health, TimelineEvent, alert_subject, firing_health
 from backends.ports import Metrics, Point, Series
@@ -131,7 +132,7 @@ def of_notes(
     records: Iterable[AuditRecord], since: datetime, until: datetime, *, now: datetime = _NEVER
 ) -> list[TimelineEvent]:
     """What people wrote down, and changes of state that `teal check --record` kept."""
-    records, found = list(records), []
+    records, found = [record for record in records if not is_reference(record)], []
     changed = _next_of_its_check(records)
     for record, at in dated(records, now):
         if record.kind == "note" and at is not None and since <= at <= until:

@@ -37,7 +37,8 @@ class Channel:
 
 @pytest.fixture
 async def teams(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeTeams]:
-    async with FakeTeams() as teams:
+    teams = FakeTeams()
+    async with teams:
         monkeypatch.setenv("HOOK_URL", f"{teams.url}/workflows/{SECRET}/triggers/manual/paths/invoke?sig={SECRET}2")
         yield teams
 
