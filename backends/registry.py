@@ -44,6 +44,7 @@ ADAPTERS: dict[str, str] = {
     "alerts.alertmanager": "backends.alerts.alertmanager.alerts:Alertmanager",
     "alerts.cloudwatch": "backends.alerts.cloudwatch.alarms:CloudWatchAlarms",
     "alerts.grafana": "backends.alerts.grafana.alerts:GrafanaAlerts",
+    "alerts.pagerduty": "backends.alerts.pagerduty.incidents:PagerDutyAlerts",
     "alerts.prometheus": "backends.alerts.prometheus.alerts:PrometheusAlerts",
     "alerts.rules": "backends.alerts.rules:RuleAlerts",
     "deployments.alb": "backends.deployments.alb.switch:AlbSwitch",

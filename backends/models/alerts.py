@@ -24,10 +24,26 @@ class Acknowledgement(Struct, frozen=True, kw_only=True):
     silence_id: str | None = None
 
 
+class Incident(Struct, frozen=True, kw_only=True):
+    """What a system of incidents knows of an alert: `service`, `policy` (of escalation), `urgency` and `assigned` are
+    names there. Of its `alerts`, `alerts_firing` are not over; `over_since`: since when none of them fires, while it is
+    still open."""
+
+    id: str
+    number: int = 0
+    urgency: str = ""
+    service: str = ""
+    policy: str = ""
+    assigned: tuple[str, ...] = ()
+    alerts: int = 0
+    alerts_firing: int = 0
+    over_since: datetime | None = None
+
+
 class Alert(Struct, frozen=True, kw_only=True):
     """One alert. `fingerprint` identifies its label set; `group` is what it is shown under; `hidden_since` is when the
     acknowledgement or the silence that hides it began, where that is known, and `hidden_until` when the last one of all
-    that hide it ends."""
+    that hide it ends. `incident` is what a system of incidents knows of it."""
 
     ref: str
     backend: str
@@ -46,6 +62,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     targets: tuple[str, ...] = ()
     runbook_url: str | None = None
     source_url: str | None = None
+    incident: Incident | None = None
 
     @property
     def back_at(self) -> datetime | None:
@@ -68,11 +85,12 @@ class Alert(Struct, frozen=True, kw_only=True):
     @property
     def health(self) -> Health:
         """What it means now: acknowledged, silenced and inhibited alerts no longer ask for anybody, nor does one of
-        severity `none`, as a watchdog that always fires. One that fired again after it was acknowledged does.
+        severity `none`, as a watchdog that always fires. One that fired again after it was acknowledged does, and an
+        incident that is still open when its alert is over.
         """
         if self.state == "unknown":
             return "unknown"
-        if self.state == "pending" or self.fired_again:
+        if self.state == "pending" or self.fired_again or (self.incident is not None and self.incident.over_since):
             return "warning"
         if self.state != "firing" or self.severity == "none":
             return "ok"

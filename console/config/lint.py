@@ -23,7 +23,6 @@ from actions.judging.stages import STRATEGIES, stages_of
 from backends.deployments.common import DeploymentConfig, shared_settings
 from backends.errors import BackendError
 from backends.files import no_file
-from backends.literals import without_literals
 from backends.matching import matching
 from backends.ownership import command_problem
 from backends.paths import path_of, path_problem
@@ -34,7 +33,7 @@ from backends.text import clean
 from console.config.file import ConfigText
 from console.config.journal_place import written_problem
 from console.config.load import Context
-from console.config.shapes import COMMANDS, path_problems
+from console.config.shapes import COMMANDS, config_of, path_problems
 from console.config.toml_lines import KeyPath
 from console.errors import ConfigError, Problem
 from console.ports.entry import Entry
@@ -120,12 +119,8 @@ def _same_switch(looks: Sequence[Look]) -> Iterator[Problem]:
 
 
 def _writes(look: Look, entry: Entry) -> frozenset[str]:
-    try:
-        shape = adapter_class(entry.port, entry.type).Config
-        config = msgspec.convert(without_literals(entry.data), shape, dec_hook=decode_hook)
-        return config.writes(look.context.base_dir) if isinstance(config, DeploymentConfig) else frozenset()
-    except (BackendError, msgspec.ValidationError):
-        return frozenset()  # said
+    config = config_of(entry)
+    return config.writes(look.context.base_dir) if isinstance(config, DeploymentConfig) else frozenset()
 
 
 def _settings(look: Look) -> Iterator[Problem]:
@@ -387,6 +382,13 @@ def _known(name: str, known: Sequence[str], what: str = "known") -> str:
     return f'did you mean "{near[0]}"?' if near else f"{what}: {', '.join(known) or 'none'}"
 
 
+def _doubts(look: Look) -> Iterator[Problem]:
+    """What an adapter's own config says against itself: keys that may be so, and better were not."""
+    for entry in look.entries:
+        for key, words, fix in getattr(config_of(entry), "doubts", list)():
+            yield look.of(entry, (key,), words, fix, warning=True)
+
+
 RULES: tuple[Callable[[Look], Iterator[Problem]], ...] = (
-    _settings, _links, _references, _commands, _templates, _journal, _secrets, _deployments, _urls, _log_files,
+    _settings, _links, _references, _commands, _templates, _journal, _secrets, _deployments, _urls, _log_files, _doubts,
 )  # fmt: skip

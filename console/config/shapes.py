@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import msgspec
 
 from backends.errors import BackendError
-from backends.literals import LITERAL_SECRET, USE_REFERENCE
+from backends.literals import LITERAL_SECRET, USE_REFERENCE, without_literals
 from backends.misfits import in_words
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.paths import path_of, path_problem
+from backends.registry import adapter_class
 from backends.settings import Secret, decode_hook
 from backends.urls import port_problem
 from console.config.names import text_problem
@@ -23,6 +24,7 @@ from console.errors import Problem
 if TYPE_CHECKING:
     from console.config.file import ConfigText
     from console.config.toml_lines import KeyPath
+    from console.ports.entry import Entry
 
 # Keys that hold a command. One that only a way forward needs stops no rollback.
 COMMANDS = frozenset({"command", "deploy", "retire", "smoke", "persist", "validate", "reload"})
@@ -35,6 +37,15 @@ _NOTHING = r"(?:0+(?:\.0+)?(?:ms|s|m|h|d|w))+"
 _NO_SUCH_WORD = "Invalid enum value"
 _HOME = r"~[\w.-]*(?:/|$)"
 _WORDS = r"\w+"
+
+
+def config_of(entry: Entry) -> Any:
+    """Its entry as its adapter takes it, without literal secrets; None where that is wrong, which is said elsewhere."""
+    try:
+        shape = adapter_class(entry.port, entry.type).Config
+        return msgspec.convert(without_literals(entry.data), shape, dec_hook=decode_hook)
+    except (BackendError, msgspec.ValidationError):
+        return None
 
 
 @cache

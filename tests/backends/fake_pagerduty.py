@@ -5,10 +5,12 @@ Traps that are real: without `date_range=all` a listing shows a month, a page sa
 (`/users/me` is a 400), an order wants the email of a user in `From`, a key that only reads may not order.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -34,6 +36,44 @@ def reference(kind: str, key: str, summary: str) -> dict[str, Any]:
     return {"id": key, "type": f"{kind}_reference", "summary": summary, "html_url": page}
 
 
+def stamp(at: datetime) -> str:
+    """As PagerDuty writes times, with fractions, so that what happens in one second is told apart."""
+    return at.isoformat().replace("+00:00", "Z")
+
+
+@dataclass
+class FakeAlert:
+    """An alert of an incident."""
+
+    id: str
+    key: str
+    details: dict[str, Any]
+    created: datetime
+    severity: str = "critical"
+    status: str = "triggered"
+    links: tuple[str, ...] = ()
+
+
+@dataclass
+class FakeIncident:
+    """An incident; `acked_by` and what follows are those of its state."""
+
+    id: str
+    number: int
+    title: str
+    created: datetime
+    service: tuple[str, str] = ("PIJ90N7", "Analytics")
+    urgency: str = "high"
+    status: str = "triggered"
+    updated: datetime = field(default_factory=lambda: datetime.now(UTC))
+    level: int = 1
+    assigned: list[str] = field(default_factory=lambda: ["PXPGF42"])
+    acked_by: str = ""
+    acked_at: datetime | None = None
+    ack_until: datetime | None = None
+    alerts: list[FakeAlert] = field(default_factory=list)
+
+
 @dataclass
 class FakePagerDuty(FaultyServer):
     """`is_general`: the key is nobody's. `reads_only`: it may not order. `lose` carries out the next order and loses
@@ -45,7 +85,47 @@ class FakePagerDuty(FaultyServer):
     limited: int = 0
     remaining: int = 959
     users: list[dict[str, Any]] = field(default_factory=lambda: [ME])
+    incidents: list[FakeIncident] = field(default_factory=list)
+    services: dict[str, tuple[str, str]] = field(default_factory=lambda: {"PIJ90N7": ("Analytics", "PQ9K7I8")})
+    _numbers: Any = field(default_factory=lambda: itertools.count(1234))
     complaints: list[str] = field(default_factory=list)
+
+    # ---- the world
+
+    def trigger(
+        self,
+        key: str,
+        details: dict[str, Any],
+        *,
+        title: str = "The server is on fire.",
+        ago: timedelta = timedelta(),
+        severity: str = "critical",
+        **more: Any,
+    ) -> FakeIncident:
+        """An event: of an alert that is not over it is another payload, else it opens an incident."""
+        now = datetime.now(UTC)
+        for incident in self.incidents:
+            for alert in incident.alerts:
+                if alert.key == key and alert.status == "triggered" and incident.status != "resolved":
+                    alert.details, alert.severity, incident.title, incident.updated = details, severity, title, now
+                    return incident
+        number = next(self._numbers)
+        links = more.pop("links", ())
+        alert = FakeAlert(f"Q{number}ALERT", key, details, now - ago, severity, links=links)
+        incident = FakeIncident(f"Q{number}INC", number, title, now - ago, alerts=[alert], **more)
+        self.incidents.append(incident)
+        return incident
+
+    def ends(self, key: str) -> None:
+        """The alert of that key is over; an incident all of whose alerts are is resolved."""
+        for incident in self.incidents:
+            for alert in incident.alerts:
+                if alert.key == key:
+                    alert.status, incident.updated = "resolved", datetime.now(UTC)
+            if incident.alerts and all(alert.status == "resolved" for alert in incident.alerts):
+                incident.status = "resolved"
+
+    # ---- the server
 
     @property
     def orders(self) -> list[tuple[str, str, str, Any]]:
@@ -61,6 +141,10 @@ class FakePagerDuty(FaultyServer):
         return [
             ("GET", "/users/me", self._me),
             ("GET", "/users", lambda query, body: page_of(query, "users", self.users)),
+            ("GET", "/services", self._services),
+            ("GET", "/incidents", self._list),
+            ("GET", r"/incidents/(\w+)", self._incident),
+            ("GET", r"/incidents/(\w+)/alerts", self._alerts),
         ]
 
     async def respond(self, writer: Any, request: Received) -> None:
@@ -100,6 +184,86 @@ class FakePagerDuty(FaultyServer):
         if self.is_general:
             return 400, refused(2001, "Invalid Input Provided", "Current user is only available for user tokens")
         return 200, {"user": self.users[0]}
+
+    def _services(self, query: Any, body: Any) -> tuple[int, Any]:
+        found = [
+            {**reference("service", id_, name), "type": "service", "name": name,
+             "escalation_policy": reference("escalation_policy", "PT20YPA", "Data on call"),
+             "teams": [reference("team", team, "Data platform" if team == "PQ9K7I8" else team)]}
+            for id_, (name, team) in self.services.items()
+        ]  # fmt: skip
+        return page_of(query, "services", found)
+
+    def _list(self, query: dict[str, list[str]], body: Any) -> tuple[int, Any]:
+        since = datetime.now(UTC) - timedelta(days=30)
+        found = [
+            incident for incident in self.incidents
+            if incident.status in query.get("statuses[]", [incident.status])
+            and incident.service[0] in query.get("service_ids[]", [incident.service[0]])
+            and self.services.get(incident.service[0], ("", ""))[1] in query.get("team_ids[]", ["PQ9K7I8", ""])
+            and (query.get("date_range") == ["all"] or incident.created > since)
+        ]  # fmt: skip
+        newest = sorted(
+            found, key=lambda incident: incident.created, reverse=query.get("sort_by") == ["created_at:desc"]
+        )
+        return page_of(query, "incidents", [self.wire(incident) for incident in newest])
+
+    def found(self, key: str) -> FakeIncident | None:
+        """The incident of that id."""
+        return next((incident for incident in self.incidents if incident.id == key), None)
+
+    def _incident(self, query: Any, body: Any, key: str) -> tuple[int, Any]:
+        incident = self.found(key)
+        return (200, {"incident": self.wire(incident)}) if incident else (404, refused(2100, "Not Found"))
+
+    def _alerts(self, query: Any, body: Any, key: str) -> tuple[int, Any]:
+        incident = self.found(key)
+        if incident is None:
+            return 404, refused(2100, "Not Found")
+        found = [
+            {
+                "id": alert.id, "type": "alert", "summary": incident.title, "created_at": stamp(alert.created),
+                "status": alert.status, "alert_key": alert.key, "severity": alert.severity, "suppressed": False,
+                "service": reference("service", *incident.service), "html_url": f"https://acme.pagerduty.com/alerts/{alert.id}",
+                "incident": {"id": incident.id, "type": "incident_reference"},
+                "body": {
+                    "type": "alert_body", "details": alert.details,
+                    "contexts": [{"type": "link", "href": url, "text": "more"} for url in alert.links],
+                },
+            }
+            for alert in incident.alerts
+        ]  # fmt: skip
+        return page_of(query, "alerts", found)
+
+    def wire(self, incident: FakeIncident) -> dict[str, Any]:
+        """As an answer has it."""
+        names = {user["id"]: user["summary"] for user in self.users}
+        counts = {
+            status: sum(alert.status == status for alert in incident.alerts) for status in ("triggered", "resolved")
+        }
+        page = f"https://acme.pagerduty.com/incidents/{incident.id}"
+        shown = {
+            "id": incident.id, "type": "incident", "summary": f"[#{incident.number}] {incident.title}",
+            "self": f"https://api.pagerduty.com/incidents/{incident.id}", "html_url": page,
+            "incident_number": incident.number, "title": incident.title, "status": incident.status,
+            "created_at": stamp(incident.created), "updated_at": stamp(incident.updated),
+            "urgency": incident.urgency, "incident_key": f"key-of-{incident.id}",
+            "service": reference("service", *incident.service),
+            "escalation_policy": reference("escalation_policy", "PT20YPA", "Data on call"),
+            "alert_counts": {"all": len(incident.alerts), **counts},
+            "assignments": [
+                {"at": stamp(incident.created), "assignee": reference("user", user, names[user])}
+                for user in incident.assigned
+            ],
+            "acknowledgements": [], "pending_actions": [],
+        }  # fmt: skip
+        if incident.status == "acknowledged":
+            assert incident.acked_at
+            who = reference("user", incident.acked_by, names[incident.acked_by])
+            shown["acknowledgements"] = [{"at": stamp(incident.acked_at), "acknowledger": who}]
+        if incident.ack_until:
+            shown["pending_actions"] = [{"type": "unacknowledge", "at": stamp(incident.ack_until)}]
+        return shown
 
 
 def page_of(query: dict[str, list[str]], key: str, records: list[Any]) -> tuple[int, Any]:

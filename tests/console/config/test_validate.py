@@ -45,6 +45,20 @@ def test_a_mistake_in_a_deployment_is_named_once_at_its_line(
     assert (code, found[0]["level"]) == (2, "error")
 
 
+@pytest.mark.parametrize(("given", "said"), [('"alice@example.com"', ["warning"]), ('{ env = "PAGERDUTY_EMAIL" }', [])])
+def test_a_name_that_all_operators_share_is_doubted(
+    validate: Validate, monkeypatch: pytest.MonkeyPatch, given: str, said: list[str]
+) -> None:
+    monkeypatch.setenv("PAGERDUTY_EMAIL", "alice@example.com")
+    monkeypatch.setenv("PAGERDUTY_TOKEN", "y_NbAkKc66ryYTWUXYEu")
+    table = '[[contexts.c.alerts]]\ntype = "pagerduty"\ntoken = { env = "PAGERDUTY_TOKEN" }\nfrom = ' + given + "\n"
+    code, found = validate(HEAD + table, "--offline")
+    assert (code, [each["level"] for each in found]) == (0, said)
+    assert all(
+        each["path"] == "contexts.c.alerts[0].from" and "a literal is shared" in each["message"] for each in found
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words", "code"),
     [

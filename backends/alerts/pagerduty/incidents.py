@@ -1,0 +1,198 @@
+"""Open incidents of PagerDuty as alerts: who has them, until when, and what opened them.
+
+```toml
+[[contexts.production.alerts]]
+type = "pagerduty"
+token = { env = "PAGERDUTY_TOKEN" }      # a user's own: orders are given in that user's name
+# url = "https://api.eu.pagerduty.com"   # the EU region
+# from = { env = "PAGERDUTY_EMAIL" }     # with a general key, which is nobody's: who orders
+services = ["Analytics"]                 # by name or id; default: all that the token sees
+```
+API: https://developer.pagerduty.com/api-reference/9d0b4b12e36f9-list-incidents
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from msgspec import field
+
+from backends.alerts.alertmanager.merge import made_up
+from backends.alerts.pagerduty.wire import (
+    Incident,
+    IncidentAlert,
+    Reference,
+    fingerprint_of,
+    name_of,
+    worst,
+)
+from backends.errors import BackendError
+from backends.models import Acknowledgement, Alert, AlertState
+from backends.models import Incident as IncidentModel
+from backends.pagerduty.api import PagerDutyAccess, PagerDutyApi, page_of, path_of
+from backends.registry import AdapterContext
+from backends.settings import Secret
+from backends.text import clean
+from backends.together import few_at_a_time
+
+MAX_INCIDENTS = 1000
+MAX_LOOKS = 100
+"""So many incidents are asked for their alerts in one read, newest first; the others in the next ones."""
+SIDE_BY_SIDE = 4
+_STATES: dict[str, AlertState] = {"triggered": "firing", "acknowledged": "acknowledged"}
+
+
+class PagerDutyAlertsConfig(PagerDutyAccess, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which incidents, and in whose name they are ordered.
+
+    from: the email of who orders, where the token is a general key; a reference, since each operator has another.
+    services: only incidents of these, by name or id.
+    teams: only incidents of services of these, by name or id.
+    """
+
+    from_: str | Secret | None = field(default=None, name="from")
+    services: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all((*self.services, *self.teams)):
+            raise ValueError("services, teams: none of them empty")
+
+    def doubts(self) -> list[tuple[str, str, str]]:
+        """Key, what speaks against it, and what to do: one email for all is nobody's."""
+        if not isinstance(self.from_, str):
+            return []
+        words = "from: a literal is shared: whoever orders does it in that name"
+        return [("from", words, 'a reference that each operator sets: { env = "PAGERDUTY_EMAIL" }')]
+
+
+class _Service(Reference, frozen=True):
+    teams: tuple[Reference, ...] = ()
+
+
+class PagerDutyAlerts:
+    """`Alerts` over the open incidents of an account."""
+
+    api = 1
+    Config = PagerDutyAlertsConfig
+
+    def __init__(self, config: PagerDutyAlertsConfig, context: AdapterContext) -> None:
+        self._config = config
+        self._name = context.name
+        self._api = PagerDutyApi(config, context)
+        self._chosen: dict[str, list[str]] | None = None
+        self._looked: dict[str, tuple[Any, list[IncidentAlert]]] = {}
+        self._over: dict[str, datetime] = {}
+
+    async def alerts(self) -> list[Alert]:
+        """Those triggered and acknowledged, newest first, and one of state `unknown` where there are more than are
+        read. Raises BackendError."""
+        asked = {
+            "statuses[]": ["triggered", "acknowledged"], "date_range": "all", "sort_by": "created_at:desc",
+            **await self._filters(),
+        }  # fmt: skip
+        found, is_all = await self._api.pages("/incidents", "incidents", Incident, asked, most=MAX_INCIDENTS)
+        incidents = list({incident.id: incident for incident in found}.values())
+        await self._look(incidents)
+        alerts = {}
+        for incident in incidents:
+            alert = self._alert(incident, self._looked.get(incident.id, (None, []))[1])
+            alerts[alert.ref if alert.ref not in alerts else incident.id] = alert
+        if is_all:
+            return list(alerts.values())
+        words = f"more than {MAX_INCIDENTS:,} incidents are open, older ones are not read: choose `services` or `teams`"
+        return [*alerts.values(), made_up(self._name, "PagerDutyIncidents", words)]
+
+    async def aclose(self) -> None:
+        """Safe to call twice."""
+        await self._api.aclose()
+
+    # ---- inside
+
+    async def _filters(self) -> dict[str, list[str]]:
+        """The ids of the services and teams of the config. PagerDuty answers for an unknown one as if it were well, so
+        they are looked for once. Raises BackendError(config)."""
+        if not self._config.services and not self._config.teams:
+            return {}
+        if self._chosen is None:
+            services, _ = await self._api.pages("/services", "services", _Service)
+            teams = {team.id: team for service in services for team in service.teams}
+            self._chosen = {
+                "service_ids[]": _ids("services", self._config.services, {each.id: each.name for each in services}),
+                "team_ids[]": _ids("teams", self._config.teams, {each.id: each.name for each in teams.values()}),
+            }
+        return {name: ids for name, ids in self._chosen.items() if ids}
+
+    async def _look(self, incidents: Sequence[Incident]) -> None:
+        """Ask those that changed since for their alerts."""
+        there = {incident.id for incident in incidents}
+        # PagerDuty does not say when an alert ended: it was when the incident changed last before it was seen so.
+        self._over = {
+            each.id: self._over.get(each.id, each.updated_at or each.created_at)
+            for each in incidents
+            if each.alert_counts.all and not each.alert_counts.triggered
+        }
+        self._looked = {key: known for key, known in self._looked.items() if key in there}
+        changed = [each for each in incidents if self._looked.get(each.id, (None,))[0] != each.version]
+        await few_at_a_time(SIDE_BY_SIDE, (partial(self._look_at, incident) for incident in changed[:MAX_LOOKS]))
+
+    async def _look_at(self, incident: Incident) -> None:
+        path = path_of("incidents", incident.id, "alerts")
+        try:
+            found, _ = await self._api.pages(path, "alerts", IncidentAlert, most=100)
+        except BackendError as error:
+            if error.kind not in ("not_found", "rate_limited"):
+                raise
+            return  # it was merged meanwhile, or waits for the next read
+        found.sort(key=lambda alert: (alert.created_at is None, alert.created_at and alert.created_at.timestamp()))
+        self._looked[incident.id] = incident.version, found
+
+    def _alert(self, incident: Incident, alerts: Sequence[IncidentAlert]) -> Alert:
+        opened = alerts[0] if alerts else None
+        said = opened.labels() if opened else {}
+        name = name_of(said, incident.title or incident.summary)
+        severity = worst(alerts, incident.urgency)
+        fingerprint = fingerprint_of(incident.service.id, (opened and opened.key) or incident.id)
+        labels = {"service": incident.service.name, **said, "alertname": name, "severity": severity}
+        state = _STATES.get(incident.status, "unknown")
+        acks = incident.acknowledgements if state == "acknowledged" else ()
+        assigned = tuple(dict.fromkeys(each.assignee.name for each in incident.assignments))
+        return Alert(
+            ref=f"{self._name}/{fingerprint}",
+            backend=self._name,
+            fingerprint=fingerprint,
+            name=name,
+            severity=severity,
+            state=state,
+            raw_state=clean(incident.status, 40),
+            since=incident.created_at,
+            labels=labels,
+            summary=clean(incident.title or incident.summary, 500),
+            group=f"{name} {incident.service.name}",
+            ack=Acknowledgement(
+                by=", ".join(dict.fromkeys(each.acknowledger.name for each in acks)), until=incident.ack_until
+            ) if acks else None,
+            hidden_since=max((each.at for each in acks), default=None),
+            hidden_until=incident.ack_until if acks else None,
+            targets=assigned,
+            runbook_url=next((url for alert in alerts for url in alert.links), None),
+            source_url=page_of(incident.html_url),
+            incident=IncidentModel(
+                id=incident.id, number=incident.incident_number, urgency=clean(incident.urgency, 40),
+                service=incident.service.name, policy=incident.escalation_policy.name, assigned=assigned,
+                alerts=incident.alert_counts.all, alerts_firing=incident.alert_counts.triggered,
+                over_since=self._over.get(incident.id),
+            ),
+        )  # fmt: skip
+
+
+def _ids(key: str, wanted: Sequence[str], known: dict[str, str]) -> list[str]:
+    """Raises BackendError(config) for what is not there."""
+    by_name = {name.casefold(): id_ for id_, name in known.items()}
+    found = [name if name in known else by_name.get(name.casefold(), "") for name in wanted]
+    if missing := [name for name, id_ in zip(wanted, found, strict=True) if not id_]:
+        words = f"{key}: PagerDuty has no {clean(missing[0], 100)}, or the token does not see it"
+        raise BackendError("config", words, fix=f"one of: {clean(', '.join(sorted(known.values())), 300) or 'none'}")
+    return found
