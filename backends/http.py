@@ -19,7 +19,7 @@ from backends.json_text import decode_text
 from backends.proxies import checked_proxy, proxy_for
 from backends.redaction import quoted, redact_url, redacted, request_secrets
 from backends.retrying import ATTEMPTS, PASSING_STATUS, retried
-from backends.stopwatch import Stopwatch
+from backends.stopwatch import LONGEST, timed
 from backends.text import clean
 from backends.urls import refuse_port
 
@@ -150,13 +150,13 @@ class Http:
         if json is not None:
             content = msgspec.json.encode(json)
             headers = {"content-type": "application/json", **(headers or {})}
-        with _in_our_words(self._asked(url), secrets, timeout), Stopwatch() as watch:
+        with _in_our_words(self._asked(url), secrets, timeout):
             async with (
-                asyncio.timeout(timeout),
+                timed(timeout) as watch,
                 client.stream(
                     method, url, params=params, headers=headers, content=content,
                     auth=auth or httpx.USE_CLIENT_DEFAULT,
-                    timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT_S, timeout)),
+                    timeout=httpx.Timeout(LONGEST * timeout, connect=min(CONNECT_TIMEOUT_S, timeout)),
                 ) as response,
             ):  # fmt: skip
                 certificate_ends = _certificate_ends(response)

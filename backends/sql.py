@@ -20,6 +20,7 @@ from backends.paths import path_of
 from backends.redaction import quoted
 from backends.settings import Secret, reveal
 from backends.sql_session import FORMATS
+from backends.stopwatch import timed
 from backends.text import clean
 from backends.threads import DaemonThreads
 
@@ -163,7 +164,7 @@ class Database:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with timed(self._timeout_s):
                 return await asyncio.wrap_future(self._threads.submit(work))
         except TimeoutError:
             raise self._error("timeout", f"no answer in {self._timeout_s:g} s") from None

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from backends.models import Deployment, Health
 from panels.columns import Cell, Line, Moment, Tone, brief, crop, line_width
-from panels.kinds.deployments import unwatched
+from panels.kinds.deployments import waits_alone
 from panels.kinds.sides import color_tone
 from panels.lines import Lines, sides
 from panels.widths import display_width
@@ -126,7 +126,7 @@ class Header(Lines):
                 continue
             line += [Cell(f"   live {service}", "muted"), Cell(item.live.upper(), tone), Cell(version)]
             line += [Cell(f" FROZEN by {item.freeze.by.partition('@')[0]}", "warning")] if item.freeze else []
-            line += [Cell(" PAUSED", "warning")] if unwatched(item) else []
+            line += [Cell(" PAUSED", "warning")] if waits_alone(item) else []
         return [*line, Cell(f" +{len(self._live) - most}", "muted")] if len(self._live) > most else line
 
 

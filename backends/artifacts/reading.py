@@ -19,6 +19,7 @@ from backends.aws.access import AwsAccess
 from backends.errors import BackendError
 from backends.matching import Inode
 from backends.paths import path_of
+from backends.stopwatch import timed
 from backends.text import clean
 from backends.threads import DaemonThreads
 from backends.together import together
@@ -154,7 +155,7 @@ class Artifacts:
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with timed(self._timeout_s):
                 await self._storage.open()
                 return await asyncio.wrap_future(self._threads.submit(work))
         except TimeoutError:

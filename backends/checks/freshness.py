@@ -18,7 +18,6 @@ SQL returns one row; its first column is the time: with an offset or in UTC, or 
 each sample is one time, in seconds since the epoch.
 """
 
-import asyncio
 import time
 from datetime import UTC, datetime
 
@@ -31,6 +30,7 @@ from backends.models import CheckResult
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url
 from backends.sql import Database
+from backends.stopwatch import timed
 from backends.text import clean
 from backends.times import parse_time
 
@@ -114,7 +114,7 @@ class FreshnessCheck:
     async def _by_metric(self, name: str) -> CheckResult:
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self._config.timeout):
+            async with timed(self._config.timeout):
                 samples = await self._metrics(name).instant(self._config.query)
         except TimeoutError:
             raise BackendError("timeout", f"metrics.{name}: no answer in {self._config.timeout}") from None

@@ -1,6 +1,5 @@
 """What every deployment adapter shares: the fields of its config entry, health with proof of identity, fresh probes."""
 
-import asyncio
 import ssl
 import time
 from collections.abc import Iterable, Sequence, Set
@@ -22,7 +21,7 @@ from backends.models import ColorState, Truth, TruthLayer
 from backends.ports import ProbeTarget
 from backends.redaction import quoted, redact_url, redacted
 from backends.settings import Duration, decode_hook
-from backends.stopwatch import Stopwatch
+from backends.stopwatch import LONGEST, Stopwatch, timed
 from backends.text import clean
 from backends.urls import port_problem
 
@@ -294,11 +293,11 @@ async def fresh_request(
         request = httpx.Request(
             "GET", where,
             headers={"cache-control": "no-cache", "connection": "close", "accept": "*/*", "user-agent": "tealdeck"},
-            extensions={"timeout": httpx.Timeout(timeout_s).as_dict()},
+            extensions={"timeout": httpx.Timeout(LONGEST * timeout_s).as_dict()},
         )  # fmt: skip
         # A transport of its own is a new TCP connection.
         async with (
-            asyncio.timeout(timeout_s),
+            timed(timeout_s),  # or the imports of a command that starts on a busy host count as a server that is silent
             httpx.AsyncHTTPTransport(verify=_tls(where.scheme)) as transport,
         ):
             response = await transport.handle_async_request(request)

@@ -46,6 +46,9 @@ def read_bounded(path: Path, limit: int) -> bytes | None:
     return content
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds `<path>.lock`. Raises BackendError where another holds it for 5 s, or it can not be made."""
@@ -78,13 +81,23 @@ async def locked_beside(path: Path) -> AsyncIterator[None]:
         await asyncio.to_thread(guard.__exit__, None, None, None)
 
 
+class NoRoom(BackendError):
+    """The disk, or this user's share of it, is full; nothing was changed."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        fix = "make room on this disk; nothing was changed"
+        super().__init__("unreachable", f"{path}: {error.strerror or error}", fix=fix)
+
+
 def replace_file(
-    path: Path, content: bytes, *, of: bytes | None = None, mode: int | None = None, like: Path | None = None
-) -> None:
-    """Put `content` in place of the file at `path`, durably, with its mode and owner. Raises BackendError; the file
-    is untouched then. `of`: what it must still hold right before it goes (`conflict`), since a hand takes no lock.
-    `mode`: of one of our own that need not be there yet; what is no file in its place, as a link, just goes; so with
-    `like`: whose mode and owner it gets."""
+    path: Path, content: bytes, *, of: bytes | None = None, mode: int | None = None, like: Path | None = None,
+    back: bool = False,
+) -> None:  # fmt: skip
+    """Put `content` in place of the file at `path`, durably, with its mode and owner. Raises BackendError, NoRoom on a
+    full disk; the file is untouched then. `of`: what it must still hold right before it goes (`conflict`), since a hand
+    takes no lock. `mode`: of one of our own that need not be there yet; what is no file in its place, as a link, just
+    goes; so with `like`: whose mode and owner it gets. `back`: a way back, which needs no room: where there is none it
+    is written over what is there, if that is as large on the disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
         before = (like or path).stat() if mode is None else _plain(path)
@@ -108,7 +121,24 @@ def replace_file(
             raise
         _sync_directory(path.parent)
     except OSError as error:
-        raise file_error(path, error) from None
+        if not (back and error.errno in _FULL and _written_over(path, content, of)):
+            raise file_error(path, error) from None
+
+
+def _written_over(path: Path, content: bytes, of: bytes | None) -> bool:
+    """Whether `content` stands in the very blocks of the file, where it fits. A reader may see half of it."""
+    try:
+        if of is None or read_regular(path, len(of) + 1) != of:
+            return False
+        with open(path, "r+b", buffering=0) as stream:
+            if len(content) > os.fstat(stream.fileno()).st_blocks * 512:
+                return False
+            stream.write(content)
+            stream.truncate()
+            os.fsync(stream.fileno())
+    except OSError:
+        return False
+    return True
 
 
 def by_hand_at(path: Path, known: SwitchState) -> Path:
@@ -258,8 +288,8 @@ def file_error(path: Path, error: OSError) -> BackendError:
         kind, fix = "auth", "see who put it there: who may write this directory can stop any change"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         kind, fix = "auth", "this user needs to read the file and to write it and its directory, keeping its owner"
-    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
-        fix = "make room on this disk; nothing was changed"
+    elif error.errno in _FULL:
+        return NoRoom(path, error)
     elif error.errno in (errno.ENOENT, errno.ENOTDIR):
         kind, fix = "not_found", "check `path` in the config"
     return BackendError(kind, f"{path}: {error.strerror or error}", fix=fix)

@@ -261,37 +261,41 @@ class FileSwitch:
                 content = self._form.write(before, weights, stamp, datetime.now(UTC), fence, journal)
             except ValueError as error:
                 raise BackendError("config", f"{self._path}: {error}", fix="flip all traffic at once") from None
-            self._write(path, content, before, found)
+            self._write(path, content, before, found, back=expected.over)
             after = read_bounded(path, MAX_BYTES)
         if after != content:
             raise BackendError("conflict", f"{self._path}: somebody wrote it in the same moment, without the lock")
         return self._form.read(content)
 
-    def _write(self, path: Path, content: bytes, before: bytes, found: SwitchState) -> None:
-        """The file, and its commands under a mark that outlives this process."""
+    def _write(self, path: Path, content: bytes, before: bytes, found: SwitchState, *, back: bool) -> None:
+        """The file, and its commands under a mark that outlives this process. A way back from what was not in force
+        stays in the file, whatever fails: the one before would move the traffic forward with the next reload."""
         if not (self._config.validate or self._config.reload):
-            replace_file(path, content, of=before)
+            replace_file(path, content, of=before, back=back)
             return
         mark, written, old = PendingMark(path), self._form.read(content), self._form.read(before).revision
         earlier = mark.read()
         earlier = earlier if earlier is not None and old in earlier.revisions else None
         pending = between(found, written, *([old] if earlier else []))
-        mark.write(pending)
-        replace_file(path, content, of=before)
+        mark.write(pending, back=back)
+        replace_file(path, content, of=before, back=back)
         if problem := self._run(self._config.validate):
             self._put_back(path, content, before, mark, f"validate: {problem}")
-            mark.write(earlier)
+            mark.write(earlier, back=back)
             in_force = not self._config.reload  # nothing has to take it over: users were sent there meanwhile
             raise BackendError("failed", f"validate: {problem}; {_BACK}", fix=_BY_HAND, taken_back=in_force)
         if problem := self._run(self._config.reload):
             # A file that says one color while the proxy runs the other goes off at the next reload, whoever does it.
-            mark.write(between(found, written, old))
+            again = from_anywhere(self._base_dir, self._config.reload)
+            if back and earlier:
+                message = f"reload: {problem}; ARMED: {path} is as it was ordered, and nobody knows what runs"
+                raise BackendError("unreachable", message, fix=f"see what runs, then {again}")
+            mark.write(between(found, written, old), back=back)
             self._put_back(path, content, before, mark, f"reload: {problem}")
             if self._run(self._config.reload) and problem.may_have_worked:
                 message = f"reload: {problem}; ARMED: {_BACK}, and nobody knows which one runs"
-                again = from_anywhere(self._base_dir, self._config.reload)
                 raise BackendError("unreachable", message, fix=f"see what runs, then {again}")
-            mark.write(earlier)
+            mark.write(earlier, back=back)
             words = f"reload: {problem}; {_BACK}"
             raise BackendError("failed", words, fix=_BY_HAND, taken_back=problem.has_begun)
         mark.write(None)
@@ -299,7 +303,7 @@ class FileSwitch:
     def _put_back(self, path: Path, content: bytes, before: bytes, mark: PendingMark, problem: str) -> None:
         """The old file, where the new one still stands: what somebody else wrote there meanwhile stays."""
         try:
-            replace_file(path, before, of=content)
+            replace_file(path, before, of=content, back=True)
         except BackendError as error:
             if error.kind == "conflict":
                 mark.write(None)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from backends.deployments.file_store import file_error, read_bounded, replace_file
+from backends.deployments.file_store import NoRoom, file_error, read_bounded, replace_file
 from backends.deployments.sides import reload_words
 from backends.deployments.switch_format import percent, revision_of
 from backends.errors import BackendError
@@ -62,10 +62,14 @@ class PendingMark:
             fix = f"see what runs, reload it; then rm {self.path}"
             raise BackendError("malformed", f"{self.path}: no mark of this program", fix=fix) from None
 
-    def write(self, mark: Pending | None) -> None:
-        """Keep it, durably; None removes it."""
+    def write(self, mark: Pending | None, *, back: bool = False) -> None:
+        """Keep it, durably; None removes it. `back`: it is of a way back, which goes on without it on a full disk."""
         if mark is not None:
-            replace_file(self.path, msgspec.json.encode(mark), like=self._switch)
+            try:
+                replace_file(self.path, msgspec.json.encode(mark), like=self._switch)
+            except NoRoom:
+                if not back:
+                    raise
             return
         try:
             with contextlib.suppress(FileNotFoundError):

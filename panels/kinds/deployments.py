@@ -77,13 +77,21 @@ def controller_words(item: Deployment) -> str:
     said = [message] if message else []
     if view.phase == "paused" and view.paused_until is not None and view.then not in message:
         said.append(f"it {view.then} at {local_words(view.paused_until, UTC)}")
-    said += ["no action of ours watches it"] if unwatched(item) else []
+    if waits_alone(item):  # a journal that nobody could read says nothing of who holds it
+        said.append(
+            "whether an action of ours watches it is unknown" if item.action_unknown else "no action of ours watches it"
+        )
     return f"{view.phase.replace('_', ' ').upper()}{stage}{steps}" + (f": {', '.join(said)}" if said else "")
 
 
-def unwatched(item: Deployment) -> bool:
-    """Whether its controller waits, and no action of ours that would tell of it is open."""
+def waits_alone(item: Deployment) -> bool:
+    """Whether its controller waits, and no action of ours is known that would tell of it."""
     return item.controller is not None and item.controller.phase == "paused" and item.action is None
+
+
+def unwatched(item: Deployment) -> bool:
+    """Whether its controller waits, and it is known that no action of ours is open on it."""
+    return waits_alone(item) and not item.action_unknown
 
 
 def failures(item: Deployment) -> list[str]:

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from backends.deployments import file_store
 from backends.deployments.file_store import from_anywhere, start_of
 from backends.deployments.file_switch import FileSwitch, FileSwitchConfig
+from backends.deployments.pending import PendingMark, between
 from backends.deployments.switch_format import JsonForm, TemplateForm, check_weights, template_problem
 from backends.errors import BackendError
 from backends.http import Http
@@ -394,6 +396,41 @@ async def test_a_disk_that_fails_changes_nothing(
     assert (error.kind, "No space left" in error.message) == ("unreachable", True)
     assert service.switch.read_bytes() == before
     assert not [path for path in service.directory.iterdir() if path.name.startswith(".switch")]
+
+
+@pytest.mark.parametrize("commands", [{}, {"reload": ["true"]}])
+async def test_a_way_back_needs_no_room(
+    service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch, commands: dict[str, list[str]]
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    adapter = switch_of(service, http, **commands)
+    seen = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(BackendError, match="No space left"):
+        await adapter.shift(seen, BLUE, stamp="B:shift")
+    assert (await adapter.shift(replace(seen, over=True), BLUE, stamp="B:shift")).weights == BLUE
+    monkeypatch.undo()
+    assert json.loads(service.switch.read_bytes())["weights"] == BLUE
+    assert (await adapter.observe()).weights == BLUE
+
+
+async def test_a_way_back_from_what_was_not_in_force_stays_in_the_file(service: TwoColors, http: Http) -> None:
+    """The one before would send all traffic forward with the next reload of anybody."""
+    well = switch_of(service, http, reload=["true"])
+    before = await well.observe()
+    await well.shift(before, GREEN, stamp="A:shift")
+    written = JsonForm(COLORS).read(service.switch.read_bytes())
+    PendingMark(service.switch.resolve()).write(between(before, written))  # its writer died before the reload
+    armed = await well.observe()
+    assert armed.armed
+    mute = switch_of(service, http, reload=["sh", "-c", "echo nobody there >&2; exit 1"])
+    with pytest.raises(BackendError, match="nobody there") as caught:
+        await mute.shift(replace(armed, over=True), BLUE, stamp="B:shift")
+    assert (caught.value.kind, "ARMED" in caught.value.message) == ("unreachable", True)
+    assert json.loads(service.switch.read_bytes())["weights"] == BLUE
+    assert (await well.shift(replace(await well.observe(), over=True), BLUE, stamp="C:shift")).weights == BLUE
 
 
 @pytest.mark.usefixtures("bound_by_modes")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from backends.checks.latency import LatencyLimits, judge_latency
+from backends.deployments.common import fresh_request
 from backends.errors import BackendError
 from backends.http import Answer, Http
 from backends.models import CheckResult
@@ -94,3 +95,22 @@ async def test_who_never_answers_is_given_up() -> None:
         async with timed(0.1):
             await asyncio.sleep(30)
     assert time.monotonic() - began < 10
+
+
+async def test_a_start_that_takes_longer_than_an_answer_may_is_no_silence() -> None:
+    """Seven commands of seven on a busy host: "no answer in 2 s" of an nginx that had been asked for 25 ms."""
+    async with FaultyServer() as server:
+        asyncio.get_running_loop().call_soon(time.sleep, LATE_S)
+        answer, _ = await fresh_request(server.url + "/health", timeout_s=LATE_S - 0.2)
+        assert answer.status_code == 200
+        http = Http()
+        await http.get(server.url + "/health")
+        asyncio.get_running_loop().call_soon(time.sleep, LATE_S)
+        await http.request("GET", server.url + "/health", timeout=LATE_S - 0.2)
+        await http.aclose()
+
+
+async def test_a_server_that_never_answers_a_fresh_request_is_given_up() -> None:
+    async with FaultyServer(fault="hang") as server:
+        with pytest.raises(BackendError, match="no answer in"):
+            await fresh_request(server.url + "/health", timeout_s=0.3)

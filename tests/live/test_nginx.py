@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from backends.deployments import file_store
 from backends.deployments.nginx import force as nginx_force
@@ -238,6 +239,54 @@ async def test_a_reload_command_that_fails_puts_the_old_file_back(
     assert error.taken_back  # nobody knows what the command did before it failed
     assert server.include.read_bytes() == before
     assert (await adapter.observe()).detail == ""
+
+
+@pytest.mark.parametrize("broken", ["reload", "validate"])
+async def test_a_file_that_leads_to_what_runs_stays_whatever_fails(
+    service: TwoColors, http: Http, server: Nginx, adapter: NginxSwitch, broken: str
+) -> None:
+    """A runner died between rename and reload: the file says GREEN, and nginx runs BLUE. Who orders BLUE then must not
+    find GREEN after the next start, only since nginx could not be told."""
+    blue = server.include.read_bytes()
+    await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    green = server.include.read_bytes()
+    server.include.write_bytes(blue)
+    server.reload()
+    await settled(adapter)
+    server.include.write_bytes(green)
+    armed = await adapter.observe()
+    assert (armed.serving, armed.weights) == ("blue", {"blue": 50, "green": 50})
+    if broken == "validate":
+        server.write_config(more="no_such_directive;")
+    fails = ["sh", "-c", "echo kill failed >&2; exit 1"]
+    mute = switch_of(service, http, server, **({"reload": fails} if broken == "reload" else {}))
+    back = replace(armed, over=True)
+    assert [one.level for one in await mute.preflight(back, BLUE)] == ["warning"]
+    with pytest.raises(BackendError) as caught:
+        await mute.shift(back, BLUE, stamp="B:shift")
+    assert (caught.value.kind, "a restart keeps the traffic" in caught.value.message) == ("unreachable", True)
+    found = await mute.observe()
+    assert (found.serving, found.weights) == ("blue", BLUE)
+    server.write_config()
+    server.reload()
+    await settled(adapter)
+    assert (await adapter.observe()).weights == BLUE
+
+
+async def test_a_master_that_is_gone_is_named_and_keeps_nobody_from_the_way_back(
+    server: Nginx, adapter: NginxSwitch
+) -> None:
+    there = server.pid_file.read_text()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    server.pid_file.write_text(f"{gone.pid}\n")
+    try:
+        found = await adapter.observe()
+        for back, level in ((False, "block"), (True, "warning")):
+            said = await adapter.preflight(replace(found, over=back), GREEN)
+            assert [(one.level, one.overridable) for one in said if one.code == "nginx-master"] == [(level, True)]
+    finally:
+        server.pid_file.write_text(there)
 
 
 @pytest.mark.parametrize("what", ["validate", "reload"])

@@ -401,6 +401,9 @@ def test_what_a_controller_waits_for_is_loud() -> None:
     waits = "PAUSED POST_SCALE_UP (4 of 10): it PROMOTES ITSELF at 03:40 UTC"
     assert lines[1] == f"▲ {waits}, no action of ours watches it"
     assert block(replace(item, action="A1"), 100)[1] == f"▲ {waits}"
+    blind = replace(item, action_unknown="who acts is unknown: no journal")
+    assert block(blind, 100)[1] == f"▲ {waits}, whether an action of ours watches it is unknown"
+    assert not deployments.unwatched(blind)
     assert item.health == "warning"
     assert deployments.why_not_well(item).startswith("PAUSED POST_SCALE_UP")
     assert "back to 2.4.0: ready, not instant" in lines[-1]

@@ -13,6 +13,7 @@ from backends.errors import BackendError, ErrorKind
 from backends.matching import matching
 from backends.paths import path_of
 from backends.settings import Duration
+from backends.stopwatch import timed
 from backends.text import clean
 from backends.threads import DaemonThreads
 
@@ -45,7 +46,7 @@ class Files:
         """The files, newest last, and what could not be looked at: one place of several does not take the others with
         it. Raises BackendError."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with timed(self._timeout):
                 files, unread = await asyncio.wrap_future(self._threads.submit(self._look))
         except TimeoutError:
             raise BackendError("timeout", f"{self._where}: no answer in {self._timeout}") from None

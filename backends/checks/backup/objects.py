@@ -3,7 +3,6 @@
 API: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 """
 
-import asyncio
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,6 +14,7 @@ from backends.checks.amazon import READS
 from backends.checks.backup.files import BackupFile
 from backends.errors import BackendError
 from backends.settings import Duration
+from backends.stopwatch import timed
 from backends.text import clean
 
 SCHEME = "s3://"
@@ -40,7 +40,7 @@ class Objects:
         for pattern in self._patterns:
             where = clean(pattern, 200)
             try:
-                async with asyncio.timeout(self._timeout):
+                async with timed(self._timeout):
                     files |= set(await _listed(self._account, pattern, where))
             except TimeoutError:
                 unread.append(BackendError("timeout", f"{where}: no answer in {self._timeout}"))

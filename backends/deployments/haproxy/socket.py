@@ -13,6 +13,7 @@ import re
 
 from backends.errors import BackendError
 from backends.redaction import quoted
+from backends.stopwatch import timed
 from backends.text import clean
 
 TIMEOUT_S = 5.0
@@ -47,7 +48,7 @@ class Node:
     async def ask(self, command: str) -> str:
         """What HAProxy answers to one line. Raises BackendError, `auth` where the socket's level is too low."""
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with timed(TIMEOUT_S):
                 answer = await self._exchange(command)
         except TimeoutError:
             raise BackendError("timeout", f"{self}: no answer to `{_verb(command)}` in {TIMEOUT_S:g} s") from None

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from backends.deployments.file_store import Problem, from_anywhere, replace_file, run_command
-from backends.deployments.nginx.include import accepting_workers, running
+from backends.deployments.nginx.include import accepting_workers, gone_master, running
 from backends.deployments.switch_format import StampedForm
 from backends.errors import BackendError
 from backends.literals import shown_command
 
+WITHOUT_MASTER = "end nginx's workers, where they serve on without their master, and start nginx"
 PROVEN_S = 10.0
 PROOFS = 3
 _POLL_S = 0.05
@@ -45,11 +46,17 @@ class Force:
         self._base_dir = base_dir
         self._env = env
 
-    async def apply(self, content: bytes, before: bytes) -> None:
-        """`content` stands in the file where `before` stood. Raises BackendError as `NginxSwitch.shift`."""
+    async def apply(self, content: bytes, before: bytes, runs: dict[str, int]) -> None:
+        """`content` stands in the file where `before` stood, and nginx runs the shares `runs`. A file that leads to
+        where nginx is already stays, whatever fails: the one before would move the traffic with the next start,
+        although somebody has just ordered it back. Raises BackendError as `NginxSwitch.shift`."""
+        disarms = self._form.read(content).weights == runs != self._form.read(before).weights
         problem = await self.run(self._validate)
         if problem:
             await self._restore(content, before, problem)
+            if disarms and await self.run(self._validate):  # it was refused before
+                await self._restore(before, content, problem)
+                raise self._disarmed(problem)
             raise BackendError("failed", f"{problem}; the old file is back in place", fix="correct it by hand")
         old_workers = await self._workers()
         problem = await self.run(self._reload)
@@ -57,6 +64,8 @@ class Force:
         if not problem or problem.may_have_worked:
             unproven = await self._unproven(content, old_workers)
             problem, ran = Problem((problem or unproven) if unproven else ""), unproven.may_have_worked
+        if problem and disarms:
+            raise self._disarmed(problem)
         if problem:
             raise await self._put_back(content, before, problem, ran=ran)
 
@@ -69,11 +78,26 @@ class Force:
     async def _restore(self, content: bytes, before: bytes, problem: str) -> None:
         """The old file, where the new one still stands: what somebody else wrote there meanwhile stays."""
         try:
-            await asyncio.to_thread(replace_file, self._path.resolve(), before, of=content)
+            await asyncio.to_thread(replace_file, self._path.resolve(), before, of=content, back=True)
         except BackendError as error:
             if error.kind == "conflict":
                 raise BackendError("conflict", f"{problem}; {error.message}: that stays", fix=error.fix) from None
             raise
+
+    def _disarmed(self, problem: str) -> BackendError:
+        words = f"{problem}; {self._path} says what nginx runs now: a restart keeps the traffic where it is"
+        return BackendError("unreachable", words, fix=f"see nginx's error log, then {self.finish}")
+
+    def gone_master(self) -> str:
+        """Which process of the pid file, the only one that reads the include, is gone; empty where it is there, or
+        nobody can see it."""
+        gone = gone_master(self._pid_file) if self._pid_file else 0
+        return f"nginx's master (pid {gone}) is gone: nobody reads {self._path}" if gone else ""
+
+    @property
+    def finish(self) -> str:
+        """What puts the file in force."""
+        return WITHOUT_MASTER if self.gone_master() else from_anywhere(self._base_dir, self._reload)
 
     async def _put_back(self, content: bytes, before: bytes, problem: str, *, ran: bool) -> BackendError:
         """The old file, and a reload: one that came late would have read the new one. `ran`: that the new one did, or
@@ -92,8 +116,7 @@ class Force:
                 taken_back=ran,
             )  # fmt: skip
         message = f"{problem}; ARMED, the old file could not be put in force: {again or still}"
-        reload = from_anywhere(self._base_dir, self._reload)
-        return BackendError("unreachable", message, fix=f"see nginx's error log, then {reload}")
+        return BackendError("unreachable", message, fix=f"see nginx's error log, then {self.finish}")
 
     async def _unproven(self, content: bytes, old_workers: set[int]) -> Problem:
         """Waits until what runs is `content`, and no old worker takes connections. Why not, after ten seconds; in doubt

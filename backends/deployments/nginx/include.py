@@ -143,6 +143,16 @@ def _shares(text: str, colors: tuple[str, ...]) -> dict[str, int]:
     return {} if check_weights(found, colors) else {color: found.get(color, 0) for color in colors}
 
 
+def gone_master(pid_file: Path) -> int:
+    """The process that `pid_file` names and that is there no more, as after a kill by hand or for want of memory: its
+    workers serve on, and nobody reads a file. 0 where it is there, or that can not be seen."""
+    try:
+        master = int(read_regular(pid_file, 64))
+    except (OSError, ValueError):
+        return 0
+    return master if master > 0 and not Path(f"/proc/{master}").exists() and Path("/proc/self").exists() else 0
+
+
 def accepting_workers(pid_file: Path) -> set[int]:
     """The workers of the master in `pid_file` that take new connections; empty where that can not be seen."""
     try:

@@ -17,12 +17,14 @@ import os
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from msgspec.structs import replace
 
 from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig, colors_problem
 from backends.deployments.file_store import (
+    NoRoom,
     by_hand_at,
     copy_command,
     from_anywhere,
@@ -33,7 +35,7 @@ from backends.deployments.file_store import (
     write_command,
 )
 from backends.deployments.nginx.edits import as_written, same_servers
-from backends.deployments.nginx.force import Force
+from backends.deployments.nginx.force import WITHOUT_MASTER, Force
 from backends.deployments.nginx.include import Include, Mode, Running, include_problem, running
 from backends.deployments.sides import UrlSides, control_words, moves_words, reload_words, shares_words
 from backends.deployments.switch_format import (
@@ -200,10 +202,15 @@ class NginxSwitch:
         if not os.access(directory, os.W_OK):
             raise BackendError("auth", f"{directory}: not writable", fix="let this user write the include's directory")
         edits = [edit_finding(self._path, found)] if found.edited else []
+        if gone := await asyncio.to_thread(self._force.gone_master):
+            level: Literal["block", "warning"] = "warning" if expected.over else "block"
+            edits.append(Finding(level=level, code="nginx-master", text=gone, fix=WITHOUT_MASTER, overridable=True))
         problem = await self._force.run(self._config.validate)
         if problem:
             text = f"nginx refuses its configuration as it is, before any change: {problem}"
-            if found.edited and expected.over:  # it may be the edit: whether it takes ours is asked before a reload
+            # It may be the edit: whether it takes ours is asked before a reload. A file that leads to where nginx is
+            # already need not be read.
+            if expected.over and (found.edited or found.served == self._full(weights)):
                 return [*edits, Finding(level="warning", code="nginx-config", text=text)]
             return [*edits, Finding(level="block", code="nginx-config", text=text, fix="correct it, then plan anew")]
         if found.weights and found.armed:
@@ -225,8 +232,8 @@ class NginxSwitch:
             before, found = await self._as_expected(expected)
             refuse_older_fence(str(self._path), found, stamp, fence, journal)
             content = self._written(before, weights, stamp, fence, journal)
-            await asyncio.to_thread(self._replace, content, before)
-            await self._force.apply(content, before)
+            await asyncio.to_thread(self._replace, content, before, expected.over)
+            await self._force.apply(content, before, found.served)
             after = await self.observe()
         if (after.stamp, after.weights) != (stamp, self._full(weights)):
             raise BackendError("conflict", f"{self._path}: somebody wrote it in the same moment, without the lock")
@@ -284,7 +291,7 @@ class NginxSwitch:
         words = (
             f"ARMED: {self._path} says {shares_words(file.weights)} (gen {says[1]}), nginx runs "
             f"{shares_words(runs.shares)} (gen {runs.generation}): any reload completes it. Finish: "
-            f"{from_anywhere(self._base_dir, self._config.reload)}{self._undo(file, runs)}"
+            f"{self._force.finish}{self._undo(file, runs)}"
         )
         mean = percent({color: file.weights[color] + runs.shares[color] for color in self._config.colors})
         if runs.generation > says[1]:  # an old file was put back: the newer write is the one that runs
@@ -343,8 +350,12 @@ class NginxSwitch:
     def _full(self, weights: dict[str, int]) -> dict[str, int]:
         return {color: weights.get(color, 0) for color in self._config.colors}
 
-    def _replace(self, content: bytes, before: bytes) -> None:
+    def _replace(self, content: bytes, before: bytes, back: bool) -> None:
         path = self._path.resolve()  # a symbolic link stays one
         previous = path.with_name(path.name + ".previous")
-        replace_file(previous, before, mode=0o600)
-        replace_file(path, content, of=before)
+        try:
+            replace_file(previous, before, mode=0o600)
+        except NoRoom:  # a copy for whoever undoes it by hand
+            if not back:
+                raise
+        replace_file(path, content, of=before, back=back)

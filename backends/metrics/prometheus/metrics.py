@@ -33,6 +33,7 @@ from backends.ports import Sample, Series
 from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.settings import Secret
+from backends.stopwatch import timed
 from backends.text import clean
 from backends.threads import DaemonThreads
 
@@ -97,7 +98,7 @@ class PrometheusMetrics:
         async def ask(access: ServerAccess) -> tuple[list[Series], tuple[str, ...]]:
             ends = time.monotonic() + self._timeout_s
             work = partial(_read_range, access, query, start, end, step, params, ends)
-            async with asyncio.timeout(self._timeout_s):
+            async with timed(self._timeout_s):
                 return await asyncio.wrap_future(self._threads.submit(work))
 
         try:
