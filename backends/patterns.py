@@ -52,6 +52,18 @@ class Pattern:
             raise self._too_slow(f"{SEARCH_S:g} s on one name") from None
         return {name: value for name, value in found.groupdict().items() if value} if found else None
 
+    def part_of(self, text: str, group: str) -> str | None:
+        """What it finds in a short text: the group of that name, else its first group, else all of it; None for
+        nothing. Raises as `found_in`."""
+        try:
+            found = self._line.search(text, timeout=SEARCH_S)
+        except TimeoutError:
+            raise self._too_slow(f"{SEARCH_S:g} s on one line") from None
+        if found is None:
+            return None
+        named = self._line.groupindex.get(group, min(self._line.groups, 1))
+        return found[named] or ""
+
     def lines_of(self, block: str) -> "list[tuple[int, int]]":
         """(start, end) of each line of a block that matches. Raises as `found_in`."""
         spans: list[tuple[int, int]] = []

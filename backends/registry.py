@@ -7,6 +7,7 @@ Offers are the table below, and the entry points in the group `tealdeck.backends
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -80,6 +81,7 @@ ADAPTERS: dict[str, str] = {
     "checks.kinesis": "backends.checks.kinesis:KinesisCheck",
     "checks.lambda": "backends.checks.lambda_function:LambdaCheck",
     "checks.sqs": "backends.checks.sqs:SqsCheck",
+    "oncall.ical": "backends.oncall.ical:IcalSchedule",
     "notify.slack": "backends.notify.slack:SlackNotifier",
     "notify.webhook": "backends.notify.webhook:WebhookNotifier",
     "notify.email": "backends.notify.email:EmailNotifier",
@@ -111,8 +113,9 @@ class AdapterContext(msgspec.Struct, frozen=True):
     """What an adapter is given besides its config: its name, where relative paths start, the shared HTTP client.
 
     `state_dir` is a private directory for what the adapter itself must remember between two processes; `watchdog` names
-    the alert of this context that always fires. `metrics` and `pipelines` hand out the source of that name of the
-    context, which closes it; they raise BackendError for an unknown or broken one: they are called where it is needed.
+    the alert of this context that always fires; `zone` is the one that it shows. `metrics` and `pipelines` hand out the
+    source of that name of the context, which closes it; they raise BackendError for an unknown or broken one: they are
+    called where it is needed.
     """
 
     name: str
@@ -122,6 +125,7 @@ class AdapterContext(msgspec.Struct, frozen=True):
     watchdog: str = ""
     metrics: Callable[[str], Metrics] = no_metrics
     pipelines: Callable[[str], Pipelines] = no_pipelines
+    zone: tzinfo = UTC
 
 
 class Offer(msgspec.Struct, frozen=True):

@@ -43,6 +43,14 @@ class TypedTime(Struct, frozen=True):
         aware = self.of_a_day if self.of_a_day.tzinfo else self.of_a_day.replace(tzinfo=zone)
         return aware.astimezone(UTC)
 
+    def of_today(self, zone: tzinfo) -> datetime:
+        """As `at`, but a time of day is today's, also one that is still to come."""
+        if self.of_day is None:
+            return self.at(zone)
+        zone = self.of_day.tzinfo or zone
+        today = moment.utc_now().astimezone(zone).date()
+        return datetime.combine(today, self.of_day.replace(tzinfo=None), tzinfo=zone).astimezone(UTC)
+
     @staticmethod
     def _last(of_day: time, end: datetime, zone: tzinfo) -> datetime:
         zone = of_day.tzinfo or zone

@@ -46,6 +46,7 @@ class Header(Lines):
         self._worst: Health = "unknown"
         self._live: list[Deployment] = []
         self._lost: Collection[str] = ()
+        self._duty: Sequence[Line] = ()
         self._moment: Moment | None = None
 
     def show(
@@ -55,19 +56,30 @@ class Header(Lines):
         deployments: Sequence[Deployment],
         moment: Moment,
         lost: Collection[str] = (),
+        duty: Sequence[Line] = (),
     ) -> None:
-        """Replace what is said; of services whose source is `lost` nobody knows what is live."""
-        self._place, self._worst, self._moment, self._lost = place, worst, moment, lost
+        """Replace what is said; of services whose source is `lost` nobody knows what is live. `duty`: who is on call,
+        the most that can be said first."""
+        self._place, self._worst, self._moment, self._lost, self._duty = place, worst, moment, lost, duty
         self._live = sorted(deployments, key=lambda item: (item.health == "ok", item.service))
         self.set_class(place.protected, "-protected")
         self.repaint()
 
+    @property
+    def tells_duty(self) -> bool:
+        """Whether there is room for who is on call."""
+        left, _ = self._fitting(self.size.width)
+        return any(_same(left, line) for line in self._duty)
+
     def line(self, y: int) -> Line:
         width = self.size.width
-        for left, right in self._variants():
-            if line_width(left) + line_width(right) + 2 <= width:
-                break
-        return sides(left, right, width)
+        return sides(*self._fitting(width), width)
+
+    def _fitting(self, width: int) -> tuple[Line, Line]:
+        """The first that fits; else what is never left out."""
+        variants = self._variants()
+        fitting = (each for each in variants if line_width(each[0]) + line_width(each[1]) + 2 <= width)
+        return next(fitting, variants[-1])
 
     def _variants(self) -> list[tuple[Line, Line]]:
         """What could be said, the most first; the last one is what is never left out."""
@@ -80,20 +92,33 @@ class Header(Lines):
         worst = [Cell(f"   {symbols.of(self._worst)} {'all ok' if self._worst == 'ok' else self._worst}", tone)]
         every, first = self._live_words(len(self._live)), self._live_words(1)
         brand = [Cell(" teal   ", "brand"), *where]
+        most, brief, least = (self._duty[min(n, len(self._duty) - 1)] if self._duty else [] for n in range(3))
         in_full = [brand[0], Cell(f"{place.title} {symbols.dot} "), Cell(name, loud)]
         full, short, clock = self._may(full=True), self._may(full=False), self._clock()
-        return [
-            ([*in_full, *who, *worst, *every], [*full, *clock]),
-            ([*brand, *who, *worst, *every], [*full, *clock]),
-            ([*brand, *who, *worst, *first], [*full, *clock]),
-            ([*brand, *who, *worst, *first], [*short, *clock]),
-            ([*brand, *worst, *first], [*short, *clock]),
-            ([Cell(" "), *where, *worst, *first], [*short, *clock]),
-            ([Cell(" "), Cell(name, loud), *worst, *first], [*full, *clock]),
-            ([Cell(" "), Cell(name, loud), *worst, *first], [*short, *clock]),
-            ([Cell(" "), Cell(name, loud), *worst, *first], short),
-            ([Cell(" "), Cell(name, loud), *worst], short),
+        here, terse = [Cell(" "), *where], [Cell(" "), Cell(name, loud)]
+        variants = [
+            ([*in_full, *who, *worst, *every, *most], [*full, *clock]),
+            ([*brand, *who, *worst, *every, *most], [*full, *clock]),
+            ([*brand, *who, *worst, *first, *most], [*full, *clock]),
+            ([*brand, *who, *worst, *first, *brief], [*full, *clock]),
+            ([*brand, *who, *worst, *first, *brief], [*short, *clock]),
+            ([*brand, *worst, *first, *most], [*short, *clock]),
+            ([*brand, *worst, *first, *brief], [*short, *clock]),
+            ([*here, *worst, *first, *brief], [*short, *clock]),
+            ([*here, *worst, *first, *least], [*short, *clock]),
+            ([*terse, *worst, *first, *brief], [*short, *clock]),
+            ([*terse, *worst, *first, *least], [*full, *clock]),
+            ([*terse, *worst, *first, *least], [*short, *clock]),
         ]
+        if self._duty:
+            closer = [_closer(line) for line in (worst, first, least)]
+            variants.append(([*terse, *(cell for line in closer for cell in line)], [*short, *clock]))
+            variants.append(([*terse, *(cell for line in closer for cell in line)], short))
+            variants += [(left, [*right, *clock]) for left, right in (
+                ([*brand, *worst, *first], short), ([*here, *worst, *first], short),
+                ([*terse, *worst, *first], full), ([*terse, *worst, *first], short),
+            )]  # fmt: skip
+        return [*variants, ([*terse, *worst, *first], short), ([*terse, *worst], short)]
 
     def _may(self, *, full: bool) -> Line:
         place = self._place
@@ -130,6 +155,17 @@ class Header(Lines):
         return [*line, Cell(f" +{len(self._live) - most}", "muted")] if len(self._live) > most else line
 
 
+def _closer(line: Line) -> Line:
+    """With less room between its parts."""
+    return [replace(cell, text=cell.text[1:]) if cell.text.startswith("   ") else cell for cell in line]
+
+
+def _same(left: Line, duty: Line) -> bool:
+    """Whether `left` ends with `duty`, or with the same closer together."""
+    told = left[-len(duty) :]
+    return told in (duty, _closer(duty))
+
+
 class Trouble(Struct, frozen=True):
     """One thing of the strip: a check, a lost source, an open action or a pause that nobody watches; `item` is what
     opens of it."""
@@ -148,6 +184,7 @@ class Strip(Lines):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._troubles: tuple[Trouble, ...] = ()
+        self._duty: Sequence[Line] = ()
 
     @property
     def first(self) -> Trouble | None:
@@ -165,10 +202,11 @@ class Strip(Lines):
         symbols = getattr(self.app, "symbols", UNICODE)
         self.cut = symbols.ellipsis if isinstance(symbols, Symbols) else self.cut
 
-    def show(self, troubles: Sequence[Trouble]) -> None:
-        """Replace what is said; nothing hides the line."""
-        self._troubles = tuple(troubles)
-        self.set_class(bool(troubles), "-shown")
+    def show(self, troubles: Sequence[Trouble], duty: Sequence[Line] = ()) -> None:
+        """Replace what is said; nothing hides the line. `duty`: who is on call, where the header has no room for it: it
+        is said behind all that is wrong, as far as there is room."""
+        self._troubles, self._duty = tuple(troubles), duty
+        self.set_class(bool(troubles or duty), "-shown")
         self.repaint()
 
     @property
@@ -177,6 +215,12 @@ class Strip(Lines):
         return "   ".join(f"{trouble.symbol} {trouble.text}" for trouble in self._troubles)
 
     def line(self, y: int) -> Line:
+        wrong = self._wrong()
+        room = self.size.width - line_width(wrong) - 1
+        fitting = (duty for duty in self._duty if line_width(duty) <= room)
+        return sides(wrong, [*next(fitting, []), Cell(" ")], self.size.width) if self._duty else wrong
+
+    def _wrong(self) -> Line:
         troubles, total, width = self._troubles, len(self._troubles), self.size.width
         if sum(5 + display_width(each.text) for each in troubles) > width:
             troubles = tuple(replace(each, text=brief(each.text, self.cut)) for each in troubles)

@@ -41,6 +41,7 @@ from backends.models.deployments import (
 from backends.models.health import Health, severity_rank, worst
 from backends.models.item import Item, Panel
 from backends.models.logs import LogEntry, LogLevel
+from backends.models.oncall import OnCall, Shift
 from backends.models.pipelines import PipelineRun, RunState, TaskRun, run_states
 from backends.models.quality import FailedExpectation, Freshness, QualityScore, TrendPoint
 from backends.models.timeline import TimelineEvent
@@ -68,6 +69,7 @@ __all__ = [
     "LogEntry",
     "LogLevel",
     "Matcher",
+    "OnCall",
     "OrderName",
     "OrderOffer",
     "Panel",
@@ -78,6 +80,7 @@ __all__ = [
     "RollbackOffer",
     "RunCondition",
     "RunState",
+    "Shift",
     "Silence",
     "SilenceState",
     "SwitchMark",

@@ -25,6 +25,7 @@ from backends.ports.deployments import (
 from backends.ports.logs import LogQuery, Logs, SearchableLogs, Searched, costs
 from backends.ports.metrics import Metrics, Point, Sample, Series
 from backends.ports.notify import ActionEvent, EventKind, FollowingNotifier, Notifier, following
+from backends.ports.oncall import Schedules
 from backends.ports.pipelines import (
     Approval,
     ComparablePipelines,
@@ -71,6 +72,7 @@ __all__ = [
     "Rollout",
     "RunInputs",
     "Sample",
+    "Schedules",
     "SearchableLogs",
     "Searched",
     "Series",

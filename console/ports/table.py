@@ -9,12 +9,13 @@ from console.ports.deployments import DEPLOYMENTS
 from console.ports.logs import LOGS
 from console.ports.metrics import METRICS
 from console.ports.notify import NOTIFY
+from console.ports.oncall import ONCALL
 from console.ports.pipelines import PIPELINES
 from console.ports.quality import QUALITY
 from console.ports.record import Port, Reading
 
 PORTS: dict[str, Port[Any, Any]] = {
-    port.name: port for port in (METRICS, PIPELINES, QUALITY, ALERTS, DEPLOYMENTS, LOGS, CHECKS, NOTIFY)
+    port.name: port for port in (METRICS, PIPELINES, QUALITY, ALERTS, DEPLOYMENTS, LOGS, CHECKS, ONCALL, NOTIFY)
 }
 
 

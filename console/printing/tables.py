@@ -14,6 +14,7 @@ from backends.models import (
     CheckResult,
     Deployment,
     LogEntry,
+    OnCall,
     PipelineRun,
     QualityScore,
     RunCondition,
@@ -33,6 +34,7 @@ from panels.kinds.deployments import (
     named_condition,
     why_in_full,
 )
+from panels.kinds.oncall import people, when
 from panels.kinds.pipelines import last_words
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.quality import TREND, trend
@@ -249,6 +251,15 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("CHECK", lambda check, view: check.name),
         Field("MS", lambda check, view: amount(check.latency_ms), right=True),
         Field("MESSAGE", lambda check, view: check.message),
+    ),
+    OnCall: (
+        Field("STATE", lambda item, view: _state(item.state, item.state)),
+        Field("SCHEDULE", lambda item, view: item.schedule),
+        Field("ON CALL", lambda item, view: people(item.now)),
+        Field("UNTIL", lambda item, view: when(item.now.until if item.now else None, view.now, view.zone)),
+        Field("THEN", lambda item, view: people(item.next)),
+        Field("UNTIL", lambda item, view: when(item.next.until if item.next else None, view.now, view.zone)),
+        Field("WHY", lambda item, view: item.reason, optional=True),
     ),
     Action: (
         Field("ID", lambda action, view: action.id or NOTHING),

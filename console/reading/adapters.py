@@ -14,6 +14,7 @@ from console.ports.metrics import METRICS
 from console.ports.pipelines import PIPELINES
 from console.ports.record import Port
 from console.ports.table import PORTS
+from console.zones import zone_of
 
 if TYPE_CHECKING:
     from backends.http import Http
@@ -86,4 +87,5 @@ class Adapters:
             entry.name, self.context.base_dir, own_state, self.http,
             watchdog=self.context.config.watchdog,
             metrics=partial(self._referred, METRICS), pipelines=partial(self._referred, PIPELINES),
+            zone=zone_of(self.context.config.timezone),
         )  # fmt: skip

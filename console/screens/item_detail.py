@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from backends.models import Alert, CheckResult, LogEntry, QualityScore
+from backends.models import Alert, CheckResult, LogEntry, OnCall, QualityScore
 from backends.text import counted
 from console.ports.table import port_of
 from console.screens import readings
@@ -20,7 +20,9 @@ from console.screens.linked import Linked
 from console.screens.moving import Scroll
 from console.screens.parts import KEY_ORDER, MUTED, STRONG, Frame, Paragraphs, Row, mark, row, style_of
 from panels.chart import LONGEST, chart
+from panels.columns import Moment
 from panels.keybar import KeyBar
+from panels.kinds.oncall import people, shift_words
 from panels.kinds.quality import freshness_words, score_words, trend
 from panels.rows import source_name
 from panels.words import ago, amount, clock, zone_name
@@ -115,6 +117,8 @@ class ItemDetail(Detail):
                 return self._entry(item)
             case Alert():
                 return []
+            case OnCall():
+                return self._on_call(item)
             case _:
                 fields = to_builtins(item).items()
                 return [*(row(name, str(value)) for name, value in fields if value not in _NOTHING), *self.impact()]
@@ -170,6 +174,15 @@ class ItemDetail(Detail):
             )
             rows.append(row(datum.label, f"{amount(datum.value, datum.unit, 2)}{limits}"))
         return rows
+
+    def _on_call(self, item: OnCall) -> list[Row]:
+        moment = Moment(self.app.now(), self.session.context.zone, self.of)
+        seen = item.seen(moment.now)
+        now = people(seen.now) if seen.now is not None else "unknown"
+        rows = [row("on call", now, style_of(seen.state))]
+        rows += [row("why", seen.reason, style_of(seen.state))] if seen.reason else []
+        rows += [row("source", item.backend)] + ([row("page", item.url)] if item.url else [])
+        return rows + heading("Shifts") + [row("", shift_words(shift, moment)) for shift in seen.shifts]
 
     def _entry(self, entry: LogEntry) -> list[Row]:
         rows = [row("at", self.when(entry.at)), row("level", entry.level, style_of(entry.health))]

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from backends.models import CheckResult, Deployment, Finding, Health, Item, LogEntry, severity_rank, worst
+from backends.models import (
+    CheckResult,
+    Deployment,
+    Finding,
+    Health,
+    Item,
+    LogEntry,
+    OnCall,
+    severity_rank,
+    worst,
+)
 from backends.text import clean
+from console.ports.record import Reading
 from console.ports.store import Snapshot, SourceKey, Store
-from console.ports.table import reading_of, readings
+from console.ports.table import PORTS, reading_of, readings
 from console.reading.health import panel_health
 from panels.columns import Tone
 from panels.header import Trouble
@@ -66,6 +77,19 @@ def standing(store: Store, name: str, at: datetime | None = None) -> list[Item]:
         begun = [tuple(item for item in each.items if (since := began(item)) and since <= at) for each in found]
         found = [replace(each, items=items) for each, items in zip(found, begun, strict=True)]
     return reading.standing(found)
+
+
+def on_call(store: Store, now: datetime) -> list[OnCall]:
+    """Each schedule as it is now; of one whose source says nothing new nobody knows, and what it said stays in it."""
+    found: list[OnCall] = []
+    for snapshot in store.snapshots("oncall"):
+        if not source_of(snapshot, now).lost:
+            found += [item.seen(now) for item in snapshot.items]
+            continue
+        name = snapshot.key.name
+        none = OnCall(ref=name, backend=name, schedule=name, at=now, state="unknown")
+        found += [replace(item, state="unknown") for item in snapshot.items] or [none]
+    return found
 
 
 def log_entries(snapshots: Iterable[Snapshot]) -> list[LogEntry]:
@@ -136,8 +160,12 @@ def troubles(
             words = f"{panel} {source.name} {stale if source.lost else 'a part is missing'}"
             text = f"{words}: {source.error}" if source.error else words
             found.append((severity_rank("unknown"), Trouble("unknown", symbols.unknown, text, snapshot.key)))
-        if not source.lost and (reading := reading_of(snapshot.key.panel)) is not None and reading.checked == "each":
+        if source.lost or (reading := reading_of(snapshot.key.panel)) is None:
+            continue
+        if reading.checked == "each":
             found += [_of_check(result, symbols) for result in snapshot.items if result.health != "ok"]
+        elif reading.checked and not _has_row(snapshot.key.panel):
+            found += _worst_of(reading, snapshot, symbols)
     found.sort(key=lambda pair: pair[0])
     listed = {*(action.id for action in open_actions), *over}
     orders = [replace(_of_action(action, now, symbols), item=action) for action in open_actions]
@@ -157,6 +185,24 @@ def _urgency(trouble: Trouble) -> int:
     if trouble.symbol == "@" and trouble.tone == "warning":
         return 1
     return {"critical": 0, "unknown": 2, "strong": 3}.get(trouble.tone, 4)
+
+
+def _has_row(panel: str) -> bool:
+    """Whether the overview shows it: what it does not show is said on the strip."""
+    place = PORTS[panel].place
+    return place is not None and bool(place.row)
+
+
+def _worst_of(reading: Reading[Any, Any], snapshot: Snapshot, symbols: Symbols) -> list[tuple[int, Trouble]]:
+    """The worst of what is not ok, and how many more there are."""
+    bad = [item for item in reading.standing([snapshot]) if item.health != "ok"]
+    if not bad:
+        return []
+    bad.sort(key=lambda item: severity_rank(item.health))
+    health = bad[0].health
+    more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+    words = f"{reading.says(bad[0])}{more}"
+    return [(severity_rank(health), Trouble(health, symbols.of(health), words, bad[0]))]
 
 
 def _of_check(result: CheckResult, symbols: Symbols) -> tuple[int, Trouble]:

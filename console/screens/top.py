@@ -9,6 +9,7 @@ from backends.text import counted
 from console.screens import readings
 from panels.columns import Moment
 from panels.header import Header, Strip, Trouble
+from panels.kinds.oncall import duty
 
 if TYPE_CHECKING:
     from console.screens.board import Board
@@ -39,13 +40,15 @@ class Top:
         lost = {
             found.key.name for found in store.snapshots("deployments") if readings.source_of(found, moment.now).lost
         }
-        self.header.show(self._app.place, self._health, store.items("deployments"), moment, lost)
+        me = self._app.session.context.identity.partition("@")[0]
+        on_call = duty(readings.on_call(store, moment.now), me, moment)
+        self.header.show(self._app.place, self._health, store.items("deployments"), moment, lost, on_call)
         found = readings.troubles(
             store, actions.found, notes, moment.now, moment.symbols, over=actions.over, blind=actions.blind
         )
         edited = f"{self.edited} was edited since this console read it: q, then start it again"
         said = [Trouble("warning", moment.symbols.warning, edited)] if self.edited else []
-        self.strip.show([*self._clock.said(moment), *found, *said])
+        self.strip.show([*self._clock.said(moment), *found, *said], [] if self.header.tells_duty else on_call)
 
     @property
     def worst(self) -> Any:

@@ -1,0 +1,15 @@
+"""Who is on call."""
+
+from datetime import datetime
+from typing import Protocol
+
+from backends.models import OnCall
+from backends.ports.closable import Closable
+
+
+class Schedules(Closable, Protocol):
+    """Schedules of people on call."""
+
+    async def on_call(self, at: datetime) -> list[OnCall]:
+        """Each schedule as it is at that time, of the past or to come. One of which that cannot be said is `unknown`;
+        one that has nobody then is a `warning`. Raises BackendError where none can be read."""
