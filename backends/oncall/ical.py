@@ -18,21 +18,24 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from http import HTTPStatus
+from typing import Any, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from backends.errors import BackendError, ErrorKind
 from backends.files import open_regular
-from backends.http import Answer
+from backends.http import Answer, refusal
 from backends.models import OnCall
 from backends.oncall.calendar import MAX_BYTES, Calendar, Event
 from backends.oncall.shifts import AHEAD, BEHIND, Span, schedule_of
 from backends.paths import path_of
 from backends.patterns import Pattern
 from backends.registry import AdapterContext
+from backends.retrying import PASSING_STATUS
 from backends.settings import Duration, Secret
+from backends.stopwatch import timed
 from backends.text import clean
 from backends.threads import DaemonThreads
 
@@ -74,11 +77,12 @@ class IcalConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Feed(Struct, frozen=True):
-    """A feed as it was read last, and when it was written."""
+    """A feed as it was read last, and when it was written; `tag`: by which its server knows it again."""
 
     body: bytes
     written_at: float
     calendar: Calendar
+    tag: str = ""
 
 
 class IcalSchedule:
@@ -152,18 +156,26 @@ class IcalSchedule:
         url = (await self._config.url.resolve(self._context.base_dir)).strip()
         if url.startswith("webcal://"):
             url = f"https{url.removeprefix('webcal')}"
-        answer = await self._context.http.get(url, timeout=float(self._config.timeout))
-        return await self._in_thread(partial(self._read, answer.body, written_at(answer)))
+        known = self._feed
+        headers = {"if-none-match": known.tag} if known is not None and known.tag else {}
+        asked: dict[str, Any] = {"headers": headers, "timeout": float(self._config.timeout)}
+        answer = await self._context.http.get(url, accept_errors=bool(headers), passing=PASSING_STATUS, **asked)
+        if answer.status == HTTPStatus.NOT_MODIFIED and known is not None:
+            return replace(known, written_at=written_at(answer))
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise refusal(answer, headers=headers)
+        tag = answer.headers.get("etag", "")
+        return await self._in_thread(partial(self._read, answer.body, written_at(answer), tag))
 
-    def _read(self, body: bytes, written: float) -> Feed:
+    def _read(self, body: bytes, written: float, tag: str = "") -> Feed:
         known = self._feed
         if known is not None and known.body == body:
-            return replace(known, written_at=written)
-        return Feed(body, written, Calendar(body, self._where, self._context.zone))
+            return replace(known, written_at=written, tag=tag)
+        return Feed(body, written, Calendar(body, self._where, self._context.zone), tag)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
-            async with asyncio.timeout(self._config.timeout):
+            async with timed(self._config.timeout):
                 return await asyncio.wrap_future(self._threads.submit(work))
         except TimeoutError:
             words = f"{self._where}: the feed is not read in {self._config.timeout}"

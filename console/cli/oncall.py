@@ -94,8 +94,6 @@ def _on_duty(item: OnCall, me: str) -> OnDuty:
 
 def _lines(items: Sequence[OnDuty], view: View, *, is_now: bool) -> list[str]:
     zone = zone_name(view.now, view.zone)
-    if not items:
-        return ["No schedule of people on call is known here"]
     head = f"Times in {zone}" if is_now else f"At {view.now.astimezone(view.zone):%a %Y-%m-%d %H:%M} {zone}"
     return [head, *item_table(OnCall, items, view), *(_you(item, view, is_now=is_now) for item in items if item.you)]
 

@@ -17,7 +17,7 @@ from console.cli.writing import action_health
 from console.ports.derive import merged_lines
 from console.ports.record import Reading
 from console.ports.store import Snapshot
-from console.ports.table import readings
+from console.ports.table import PORTS, readings
 from console.printing.output import SCHEMA_PREFIX, StatusDocument, paint, status_shape, use_color, worst_first
 from console.printing.tables import View, item_table, log_line, on_words, reasons
 from console.reading.answers import error_reports, journal_reports, source_reports
@@ -115,7 +115,8 @@ def _title(session: Session, panel: Panel, items: Sequence[Any]) -> str:
         counts[getattr(item, "health", "unknown")] = counts.get(getattr(item, "health", "unknown"), 0) + 1
     words = [f"{counts[word]} {word}" for word in ("critical", "unknown", "warning") if word in counts]
     ages = [age for snapshot in session.store.snapshots(panel) if (age := snapshot.age_s()) is not None]
-    return " · ".join([panel.capitalize(), *words, ago(max(ages, default=None))])
+    place = PORTS[panel].place
+    return " · ".join([place.title if place else panel.capitalize(), *words, ago(max(ages, default=None))])
 
 
 def _why_lost(snapshot: Snapshot) -> str:

@@ -137,6 +137,23 @@ class TestIcalUrl(SchedulesContract):
             assert "3fa9c1d7e2" not in caught.value.message + caught.value.fix
         assert "no calendar but an HTML page" in caught.value.message
 
+    async def test_what_did_not_change_is_not_sent_again(self, adapter: IcalSchedule, server: FaultyServer) -> None:
+        at = datetime.now(UTC)
+        text = feed_of([Turn("alice", at - timedelta(hours=1), at + timedelta(hours=1))]).encode()
+
+        async def respond(writer: Any, request: Any) -> None:
+            known = request.headers.get("if-none-match") == '"7"'
+            await server.send(writer, 304 if known else 200, b"" if known else text, {"etag": '"7"'})
+
+        server.respond = respond  # type: ignore[method-assign]
+        for _ in range(3):
+            (found,) = await adapter.on_call(at)
+            assert found.state == "ok"
+        assert [request.headers.get("if-none-match") for request in server.requests] == [None, '"7"', '"7"']
+        server.fault = "500"
+        with pytest.raises(BackendError):
+            await adapter.on_call(at)
+
     async def test_what_a_cache_kept_for_long_is_unknown(self, adapter: IcalSchedule, server: FaultyServer) -> None:
         at = datetime.now(UTC)
         text = feed_of([Turn("alice", at - timedelta(hours=1), at + timedelta(hours=1))])

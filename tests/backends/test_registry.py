@@ -44,6 +44,7 @@ METHODS = {
     "deployments": ("deployment", "observe", "color_health", "shift", "describe_shift", "manual_commands"),
     "logs": ("query", "follow"),
     "checks": ("run",),
+    "oncall": ("on_call",),
     "notify": ("notify",),
 }
 CONTROLLER = ("deployment", "observe", "operation", "preflight", "order", "describe_order", "manual_commands")

@@ -14,6 +14,7 @@ from backends.models import (
     Deployment,
     FailedExpectation,
     LogEntry,
+    OnCall,
     PerfDatum,
     PipelineRun,
     QualityScore,
@@ -22,6 +23,7 @@ from backends.models import (
     Truth,
     TruthLayer,
 )
+from backends.oncall.shifts import Span, schedule_of
 from backends.ports import LogQuery, PipelineInfo, PipelineParam, RunInputs
 from backends.registry import AdapterContext
 
@@ -198,6 +200,14 @@ class FixedCheck(Fixed):
         )
 
 
+class FixedSchedule(Fixed):
+    """Alice is on call, and bob after her."""
+
+    async def on_call(self, at: datetime) -> list[OnCall]:
+        turns = [Span("alice", before(hours=5), before(hours=-3)), Span("bob", before(hours=-3), before(hours=-27))]
+        return [schedule_of(self.name, self.name, turns, at, ref=self.name)]
+
+
 class RefusedCheck(Fixed):
     """A check that cannot be looked at."""
 
@@ -212,6 +222,7 @@ ADAPTERS = {
     "deployments.fixed": f"{__name__}:FixedSwitch",
     "logs.fixed": f"{__name__}:FixedLogs",
     "checks.fixed": f"{__name__}:FixedCheck",
+    "oncall.fixed": f"{__name__}:FixedSchedule",
     "checks.refused": f"{__name__}:RefusedCheck",
 }
 
@@ -244,4 +255,7 @@ type = "fixed"
 [[contexts.production.checks]]
 name = "vault"
 type = "refused"
+[[contexts.production.oncall]]
+name = "primary"
+type = "fixed"
 """

@@ -79,6 +79,7 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "deploy accept": ("error", 5, ["nothing", "2.5.0"]),
     "deploy history": ("deploy.history", 0, []),
     "log": ("log", 0, []),
+    "oncall": ("oncall", 0, []),
     "action list": ("action.list", 0, []),
     "action show": ("action", 0, ["ACTION"]),
     "action watch": ("action", 0, ["ACTION"]),

@@ -43,6 +43,8 @@ CASES = {
     "open-service.table": (0, ["open", "analytics"]),
     "open-nothing.json": (4, ["open", "nothing", "-o", "json"]),
     "log.table": (0, ["log"]),
+    "oncall.table": (0, ["oncall"]),
+    "oncall-at.json": (0, ["oncall", "--at", "2026-11-21T19:00", "-o", "json"]),
     "log.jsonl": (0, ["log", "-o", "jsonl"]),
     "check.nagios": (2, ["check"]),
     "check-one.nagios": (0, ["check", "api"]),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = {
+    "icalendar",
     "textual",
     "rich",
     "sqlalchemy",
@@ -61,6 +62,7 @@ COMMANDS = [
     ["deploy", "status"],
     ["deploy", "history"],
     ["log"],
+    ["oncall"],
     ["action", "list"],
     ["audit", "list"],
     ["context", "list"],
