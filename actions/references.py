@@ -32,6 +32,7 @@ class References:
         if (mine, event.action) not in self._known:
             began = made_at(event.action)
             with contextlib.suppress(BackendError):
+                self._known[mine, event.action] = ""
                 for record in await self._journal.audit_records(since=began - CLOCKS if began else None):
                     if record.action == event.action and is_reference(record) and mine in record.after:
                         self._known[mine, event.action] = str(record.after[mine])

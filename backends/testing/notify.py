@@ -149,13 +149,6 @@ class FollowingContract(NotifierContract):
         second = await notifier.follow(event("started", action="01HZY"), "")
         assert (first != second, system.kept()) == (True, 2)
 
-    async def test_another_of_the_same_system_goes_on_with_it(
-        self, notifier: FollowingNotifier, hasty: FollowingNotifier, system: FollowingSystem
-    ) -> None:
-        first = await notifier.follow(event("started"), "")
-        assert await hasty.follow(event("failed"), first) == first
-        assert system.kept() == 1
-
     async def test_what_is_gone_is_made_anew(self, notifier: FollowingNotifier, system: FollowingSystem) -> None:
         first = await notifier.follow(event("started"), "")
         system.lose()
