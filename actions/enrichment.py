@@ -21,7 +21,7 @@ from actions.switching.left_running import verified_version
 from actions.switching.moved_since import found_bad, is_meant, moved_since
 from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, other_journal
 from actions.switching.rollback_plan import must_be_of_this_switch, other_version
-from actions.switching.standing import freeze_of
+from actions.switching.standing import forward_again, freeze_of
 from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import Targets
 from actions.telling import STOPPED_WORDS, hold_end, over_at, what_it_does
@@ -225,7 +225,9 @@ async def _failed(journal: Journal, context: str, change: Change, deployment: De
     if deployment.live != home or not others:
         return text
     # The traffic is there, and to go there again changes nothing: where it fails its users, the way out is the other.
-    out = command("deploy flip", service, to=others[0].upper(), override="rollback-failed", reason="WHY")
+    version = deployment.colors[others[0]].version or ""
+    past = await forward_again(journal, context, service, others[0], version, "rollback-failed")
+    out = command("deploy flip", service, to=others[0].upper(), flags=past)
     return f"{text}\nwhere {home.upper()} fails its users: {out}"
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actions.doing import Desk, Doing
+from actions.expected import SwitchExpected
 from actions.facts import Facts, hash_of, shortened
 from actions.guards import Policy, context_findings, in_window, with_overrides
 from actions.ids import now
@@ -22,7 +23,14 @@ from actions.journal.steering import ONWARD, begun_back
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.rejections import Candidate, against_live, rejected_by_hand, rejection_of, rejections
-from actions.switching.standing import agreed_at, candidate, freeze_of, frozen_finding, standing_since
+from actions.switching.standing import (
+    agreed_at,
+    candidate,
+    forward_again,
+    freeze_of,
+    frozen_finding,
+    standing_since,
+)
 from actions.targets import ControllerTarget, mover
 from backends.command_line import command
 from backends.errors import BackendError
@@ -184,7 +192,21 @@ async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
             rejected = None
         if rejected is not None:
             found.append(rejected if gains else _only_told(rejected))
+    if plan.summary.undo and kind_of(plan.kind).back:
+        plan = await _undone_past_what_stands(plan, policy, journal)
     return replace(plan, findings=with_overrides((*plan.findings, *found), plan.request.overrides)) if found else plan
+
+
+async def _undone_past_what_stands(plan: Plan, policy: Policy, journal: Journal) -> Plan:
+    """`plan` to go back, whose undo is forward again: with what has to be overridden for that."""
+    left = plan.from_
+    version = plan.expecting(SwitchExpected).versions.get(left, "")
+    try:
+        flags = await forward_again(journal, policy.context, plan.service, left, version)
+    except BackendError:  # what can not be read of the past is in no rollback's way
+        return plan
+    undo = command("deploy flip", plan.service, to=left, flags=flags)
+    return replace(plan, summary=replace(plan.summary, undo=undo))
 
 
 async def onward_held_back(order: Plan, action: Action, policy: Policy, journal: Journal) -> Plan:

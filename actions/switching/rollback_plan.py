@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -22,6 +23,7 @@ from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.leaving import leaving
 from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, other_journal, was_left
 from actions.switching.recorded import must_make_sense
+from actions.switching.standing import forward_again
 from actions.switching.switch_plan import (
     CAPACITY,
     UNHEALTHY,
@@ -76,7 +78,8 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     move = marked or await _take_back(change, state, target, request, past, foreign=foreign or theirs)
     findings = list(move.findings)
     if move.already and (bad := await live_is_bad(target, state)) is not None:
-        findings.append(replace(bad, fix=await leaving(target, state, FLIP, request.service)))
+        past_it = partial(forward_again, journal, policy.context, request.service)
+        findings.append(replace(bad, fix=await leaving(target, state, FLIP, request.service, past=past_it)))
     if not move.already and (move.to or state.live == "unknown"):
         evidence = await evidence_of(target, move, forward=False)
         if change is not None:

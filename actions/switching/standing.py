@@ -56,6 +56,16 @@ def candidate(plan: Plan) -> Candidate:
     )
 
 
+async def forward_again(journal: Journal, context: str, service: str, color: str, version: str, *past: str) -> str:
+    """The flags without which `deploy flip --to COLOR` is refused: the overrides `past`, those of a freeze and of what
+    was found bad of `version`, and the place of a reason; empty where nothing is against it. Raises BackendError."""
+    serving = Candidate(color=color, version=version)
+    rejected = await rejection_of(journal, context, service, serving, UTC)
+    codes = [*past, *([rejected.code] if rejected is not None and rejected.level == "block" else [])]
+    codes += [FREEZE] if await freeze_of(journal, context, service) is not None else []
+    return " ".join([*(f"--override {code}" for code in dict.fromkeys(codes)), "--reason WHY"]) if codes else ""
+
+
 async def freeze_of(journal: Journal, context: str, service: str, *, after: datetime | None = None) -> Freeze | None:
     """Of the freezes of a service that hold now, of those begun `after` that, the one that holds longest; None where
     there is none."""

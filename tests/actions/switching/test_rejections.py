@@ -12,7 +12,7 @@ from actions.guards import Policy
 from actions.ids import new_id
 from actions.journal.journal import Journal
 from actions.journal.rows import Changes, Event
-from actions.models import ActionError, ActionKind, ActionStatus, Consent, Finding, Plan, Refused, Request
+from actions.models import ActionError, ActionKind, ActionStatus, Consent, Finding, Plan, PlanSummary, Refused, Request
 from actions.orders.freeze_and_reject import held_back
 from actions.switching.rejections import Candidate, against_live, rejected_by_hand, rejection_of, rejections
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
@@ -212,3 +212,21 @@ async def test_a_rollback_to_what_was_rejected_says_so_before_it_goes(house: Hou
     assert (told.level, told.overridable) == ("warning", False)
     assert (await house.order(ANALYTICS_ROLLBACK)).status == "succeeded"
     assert service.weights() == {"blue": 100, "green": 0}
+
+
+async def test_the_undo_of_a_rollback_from_a_bad_version_is_taken_as_it_is_typed(journal: Journal) -> None:
+    """It lacked what the way there has to override."""
+    await ended(journal, a_plan("flip", NEW), "succeeded")
+    back = replace(a_plan("rollback", NEW, to="blue"), summary=PlanSummary(effects=(), preconditions=(), undo="x"))
+    plain = "teal deploy flip analytics --to green"
+    assert (await held_back(back, POLICY, journal)).summary.undo == plain
+    await ended(journal, a_plan("reject", {}, version="2.5.0"), "succeeded")
+    assert (await held_back(back, POLICY, journal)).summary.undo == f"{plain} --override rejected --reason WHY"
+    await ended(journal, a_plan("freeze", {}), "succeeded")
+    undo = (await held_back(back, POLICY, journal)).summary.undo
+    assert undo == f"{plain} --override rejected --override freeze --reason WHY"
+    forward = a_plan("flip", NEW)
+    typed = replace(forward, request=replace(forward.request, overrides=("rejected", "freeze")))
+    assert ((await held_back(typed, POLICY, journal)).blocked, (await held_back(forward, POLICY, journal)).blocked) == (
+        False, True,
+    )  # fmt: skip
