@@ -362,11 +362,9 @@ def action_lines(action: Action) -> list[str]:
     if action.error is not None:
         lines.append(with_fix(action.error.message, action.error.fix))
     lines += [finding.text for finding in action.findings if finding.code == "undone"]
-    lines += [
-        f"{UNICODE.warning} {with_fix(finding.text, finding.fix)}"
-        for finding in action.findings if finding.code in ("no-match", "open-action") and finding.level == "warning"
-    ]  # fmt: skip
-    lines += [f"{UNICODE.warning} {with_fix(finding.text, finding.fix)}" for finding in unmended(action)]
+    told = [each for each in action.findings if each.code in ("no-match", "open-action") and each.level == "warning"]
+    worries = dict.fromkeys([*told, *unmended(action)])  # of what had nothing to do they are among the others
+    lines += [f"{UNICODE.warning} {with_fix(finding.text, finding.fix)}" for finding in worries]
     if action.ref:
         lines.append(f"{'run' if kind_of(action.kind).port == 'pipelines' else 'ref'} {action.ref}")
     if action.undo and action.changed:

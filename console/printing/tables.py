@@ -21,7 +21,7 @@ from backends.models import (
     Silence,
     TaskRun,
 )
-from backends.text import first_line, side_name
+from backends.text import side_name
 from console import moment
 from console.ports.table import readings
 from console.printing.output import table
@@ -136,10 +136,11 @@ def _colors(deployment: Deployment, view: View) -> str:
 
 
 def _live(deployment: Deployment, view: View) -> str:
+    """What is live, first and alone: what is said against it stands below the table (`reasons`)."""
     words = deployment.live.upper()
     words += f" {freeze_words(deployment.freeze, view.zone)}" if deployment.freeze is not None else ""
-    marks = [f"{UNICODE.of(word)} {first_line(said)}" for word, said in against(deployment)]
-    return "; ".join([words, *marks])
+    marks = dict.fromkeys(UNICODE.of(word) for word, _ in against(deployment))
+    return " ".join([words, *marks])
 
 
 def _truth(deployment: Deployment, view: View) -> str:

@@ -193,7 +193,9 @@ class ActionScreen(Page):
         self.query_one("#gates", Paragraphs).show(stages.gate_rows(action, self.of))
         self._show_facts()
         self._show_way()
-        self.query_one("#findings", Paragraphs).show(worries(action.findings, self.of))
+        at_its_end = unmended(action)
+        left = tuple(finding for finding in action.findings if finding not in at_its_end)
+        self.query_one("#findings", Paragraphs).show(worries(left, self.of))
         self.refresh_bindings()
 
     def redraw(self) -> None:

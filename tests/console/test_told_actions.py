@@ -1,11 +1,18 @@
 """Every reader of the journal tells the same of an action: which version, and that nothing changed."""
 
 import re
+from datetime import UTC
 from pathlib import Path
 
+from actions.models import Finding
+from backends.models import Deployment
+from console.cli.writing import action_lines
+from console.printing.tables import View, item_table, reasons
 from console.screens.deployment_lines import action_line
 from console.screens.readings import action_words
 from panels.words import UNICODE
+from tests.console.fakes import NOW
+from tests.console.screen_fakes import a_deployment, an_action
 from tests.console.test_foreground import Teal
 from tests.console.test_orders import written
 from tests.two_colors import TwoColors
@@ -41,9 +48,26 @@ async def test_a_rollback_with_nothing_to_do_is_no_switch_and_a_rejection_names_
         assert (shown["kind"], shown["status"], shown["changed"]) == ("rollback", "succeeded", False)
 
 
-def test_the_console_says_the_same() -> None:
-    from tests.console.screen_fakes import an_action
+def test_what_worries_of_an_order_with_nothing_to_do_is_said_once() -> None:
+    opened = Finding(
+        level="warning", code="open-action", text="flip A is open on analytics", fix="teal deploy rollback"
+    )
+    for changed in (False, True):
+        second = an_action(kind="freeze", status="succeeded", changed=changed, findings=(opened,))
+        assert sum("is open on analytics" in line for line in action_lines(second)) == 1
 
+
+def test_the_column_of_what_is_live_says_that_and_the_sentence_against_it_stands_below() -> None:
+    gate = "2.5.0 went back from GREEN: error-rate: 5.2 % of 412 requests failed, and at most 1 % may"
+    item = a_deployment(live="green", rejected=gate)
+    header, line = item_table(Deployment, [item], View(NOW, UTC))
+    live = line[header.index("LIVE") : header.index("COLORS")]
+    assert live.split() == ["GREEN", UNICODE.critical]
+    assert gate not in line
+    assert any(gate in below for below in reasons([item]))
+
+
+def test_the_console_says_the_same() -> None:
     idle = an_action(kind="rollback", status="succeeded", from_="blue", to="blue")
     rejected = an_action(kind="reject", status="succeeded", changed=True, version="2.4.1", from_="", to="rejected")
     assert "rollback   back already, nothing changed" in action_line(idle, 100, UNICODE).plain
@@ -66,7 +90,6 @@ def test_how_an_action_stands_is_the_same_everywhere() -> None:
     from console.screens.readings import health, troubles
     from panels.columns import Moment
     from panels.kinds.timeline import events
-    from tests.console.screen_fakes import an_action
 
     now = datetime.now(UTC)
     hold = Hold(why="no requests", since=now - timedelta(minutes=2), until=None)

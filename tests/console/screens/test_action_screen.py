@@ -23,6 +23,15 @@ def a_screen(session: FakeSession) -> ActionScreen:
     return ActionScreen(session, "01J9ZK3V7F3")
 
 
+async def test_what_worries_of_one_with_nothing_to_do_is_on_its_page_once() -> None:
+    session = FakeSession()
+    app = Holder(a_screen(session))
+    async with app.run_test(size=SIZE) as pilot:
+        await session.news.put(an_action(kind="rollback", status="succeeded", findings=(DOWN,)))
+        await until(pilot, lambda: DOWN.text in text_of(app), "it is on screen")
+        assert text_of(app).count(DOWN.text) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
