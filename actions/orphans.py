@@ -175,12 +175,17 @@ async def tell(
                 notices.held(action, words)
 
 
+def died_unsaid(action: Action) -> bool:
+    """Whether nobody runs it, and its last runner did not end because a person must look, or was told to."""
+    told = action.status in _TOLD_BY_ITS_RUNNER or (action.error is not None and action.error.kind == "parked")
+    return action.open and action.orphaned_since is not None and not told
+
+
 def _is_news(action: Action) -> bool:
     """Whether its runner may have died without a word, and is not just being followed by another."""
-    told = action.status in _TOLD_BY_ITS_RUNNER or (action.error is not None and action.error.kind == "parked")
-    if action.orphaned_since is None or told:
+    if not died_unsaid(action):
         return False
-    began = action.started_at or action.orphaned_since
+    began = action.started_at or now()
     return action.owner is not None or _apart(began) > timedelta(seconds=TOLD_AFTER_S)
 
 

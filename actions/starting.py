@@ -5,12 +5,15 @@ from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
+from actions import orphans
 from actions.journal.journal import Journal
+from actions.journal.lease import is_held, owner_file
 from actions.journal.rows import Changes
 from actions.models import Action, ActionError, Owner
 from backends.errors import BackendError
 
-OWNER_WAIT_S = 15.0
+OWNER_WAIT_S = orphans.STARTS_ELSEWHERE_S + 1.0
+"""So long that whoever waits for it hears in the end that somebody owns the action, or nobody."""
 OBEYED_S = 10.0
 _POLL_S = 0.05
 
@@ -32,9 +35,13 @@ async def start(action_id: str, launch: Launch, journal: Journal, read: Read, di
         if before is None:
             await journal.close_orphan(action_id, Changes(status="aborted", error=failed))
         return await read(action_id)
-    for _ in range(int(OWNER_WAIT_S / _POLL_S)):
+    own, clock = owner_file(journal.location.directory, action_id), asyncio.get_running_loop().time
+    launched = clock()
+    while clock() - launched < OWNER_WAIT_S:
         action = await read(action_id)
-        failed_to_start = before is None and action.orphaned_since is not None
+        # Its runner locks the file of its action as soon as it lives; what was there before it tells nothing of it.
+        may_start = before is not None and (clock() - launched < orphans.STARTS_WITHIN_S or is_held(own))
+        failed_to_start = action.orphaned_since is not None and not may_start
         if not action.open or failed_to_start or _is_another(action.owner, before):
             return action
         await asyncio.sleep(_POLL_S)
@@ -43,7 +50,9 @@ async def start(action_id: str, launch: Launch, journal: Journal, read: Read, di
 
 async def obeyed(action_id: str, journal: Journal, read: Read) -> bool:
     """Wait until the runner has seen what was ordered, a moment at most. False where it turns out that none will."""
-    for _ in range(int(OBEYED_S / _POLL_S)):
+    clock = asyncio.get_running_loop().time
+    ordered = clock()
+    while clock() - ordered < OBEYED_S:
         if not await journal.waiting(action_id):
             return True
         action = await read(action_id)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 WATCH_INPUT_S = 1.0
 CLOSE_S = 3.0
+WAY_BACK_SAID_S = 60.0
 SAY_ON_FIRST_S = 5.0  # what is on the screen comes first
 SAY_ON_S = 60.0
 CARE_S = 15.0
@@ -117,6 +118,7 @@ class TealApp(Leaving, Opening, Drawing, inherit_bindings=False):
         gc.freeze()
         gc.enable()
         self.session.store.defects.tell = self._part_failed
+        self.session.say = self._note_way_back
         self.session.start()
         for first_s, every_s, what in ((SAY_ON_FIRST_S, SAY_ON_S, self._say_on), (SAY_ON_FIRST_S, CARE_S, self._care)):
             self.set_timer(first_s, what)
@@ -143,6 +145,10 @@ class TealApp(Leaving, Opening, Drawing, inherit_bindings=False):
         """Of what lies behind the screens, which goes on by itself: `r` forgets it until it fails again."""
         tell(self.screen_stack[0], words, f"{words} {READ_AGAIN}")
 
+    def _note_way_back(self, words: str) -> None:
+        """Of a rollback that this console runs itself: it stays to be read, whatever page is open."""
+        self.notify(words, markup=False, timeout=WAY_BACK_SAID_S)
+
     async def on_unmount(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
@@ -154,6 +160,9 @@ class TealApp(Leaving, Opening, Drawing, inherit_bindings=False):
 
         going_on = [f"{action.id}  {title(action)}: {action.status}" for action in open_actions]
         words = ["These actions go on:", *going_on, "Watch one with: teal action watch ID"] if going_on else []
+        if self.session.orders.runs_here:
+            self.session.orders.park()
+            words.append("What this console ran itself waits: teal action list --open says how to go on.")
         self.exit(message=Text("\n".join(words)) if words else None)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -185,6 +194,7 @@ class TealApp(Leaving, Opening, Drawing, inherit_bindings=False):
         self.refresh(layout=True)
 
     def _end(self, number: int) -> None:
+        self.session.orders.park()
         self.exit(return_code=128 + number)
 
     def _watch_input(self) -> None:

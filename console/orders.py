@@ -248,6 +248,11 @@ class Orders:
         gate = await self._opened()
         return await gate.back_without(request, consent, error, self._unjournalled(gate, tell))
 
+    @property
+    def runs_here(self) -> bool:
+        """Whether this process is the runner of an action."""
+        return self._in_process is not None and self._in_process.runs
+
     async def run_out(self) -> None:
         """Wait until what runs in this process has ended or was left."""
         if self._in_process is not None:

@@ -89,6 +89,11 @@ class InProcess:
         task = asyncio.create_task(running, name=action_id)
         self._running.add(task)
 
+    @property
+    def runs(self) -> bool:
+        """Whether anything does."""
+        return any(not task.done() for task in self._running)
+
     async def aclose(self) -> None:
         """Wait until what runs has ended. Raises what a runner failed with, where nobody else would see it."""
         running, self._running = self._running, set()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -118,6 +118,8 @@ class Session:
         self._well_at: dict[str, datetime] = {}
         self._kept: Future[list[Snapshot | None]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self.say: Callable[[str], None] = lambda words: None
+        """Tells whoever is at the console of what it does by itself."""
         self.store.listen(self._after_put)
 
     # ---- reading
@@ -228,14 +230,19 @@ class Session:
         return await self.orders.plan(request)
 
     async def submit(self, plan: Plan, consent: Consent) -> Action:
-        """Through the gate. Raises Refused; nothing changed then."""
+        """Through the gate. Raises Refused; nothing changed then. A way back whose runner dies is run here."""
         from actions.kinds import kind_of
+        from actions.telling import title
+        from console.going_back import GoingBack, goes_back
 
         action = await self.orders.submit(plan, consent)
         self.refresh()
-        if self._tasks and kind_of(plan.kind).port == "alerts" and action.id:  # quick: soon the alerts are others
-            reading = self.store.defects.kept(self._read_alerts_after(action.id))
-            self._tasks.append(asyncio.create_task(reading, name="read alerts"))
+        if kind_of(plan.kind).port == "alerts" and action.id:  # quick: soon the alerts are others
+            self._begin(self._read_alerts_after(action.id), "read alerts")
+        if goes_back(plan.request):
+            say = partial(self._say, title(plan))
+            way_back = GoingBack(self.orders, plan.request, consent, say=say, kept=say)
+            self._begin(way_back.seen_through(action), "way back")
         return action
 
     def watch(self, action_id: str, *, in_time: bool = False) -> AsyncIterator[Action]:
@@ -265,6 +272,12 @@ class Session:
         await self.orders.aclose()
 
     # ---- inside
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks.append(asyncio.create_task(self.store.defects.kept(work), name=name))
+
+    def _say(self, about: str, words: str) -> None:
+        self.say(f"{about}: {words}")
 
     async def _read_alerts_after(self, action_id: str) -> None:
         from actions.models import Refused

@@ -10,6 +10,7 @@ from actions.beside import uninterrupted
 from actions.guards import must_be_named, way_past
 from actions.kinds import kind_of
 from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
+from actions.orphans import died_unsaid
 from actions.outcome import exit_code, preview, refused_action
 from actions.overrides import idle, is_known, words_of
 from actions.telling import failed_words, is_noop, outcome, standing, title, unmended, way
@@ -34,6 +35,7 @@ from console.cli.options import Common, Writing
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
 from console.errors import EXIT_REFUSED, EXIT_USAGE, CommandError
+from console.going_back import GoingBack, goes_back
 from console.loop import run as run_loop
 from console.ports.pipelines import PIPELINES
 from console.printing.output import document
@@ -110,7 +112,8 @@ async def _act(
                 _print_action(common, session, action, [NOT_AGREED] if no else refusal_lines(refusal))
                 return refusal.exit_code
             try:
-                if request.order in STEERING and not writing.foreground and not (writing.detach and action.open):
+                steers = request.order in STEERING and not writing.foreground and not (writing.detach and action.open)
+                if steers and not (goes_back(request) and died_unsaid(action)):
                     return await _steered(common, session, action, plan)
                 return await _follow(common, writing, session, action, request, wait_for_run, consent, due)
             finally:
@@ -169,6 +172,10 @@ async def _noted(submitting: Awaitable[Action], begun: list[Action]) -> Action:
     return action
 
 
+def _say(words: str) -> None:
+    say(f"teal: {words}")
+
+
 def _unjournalled(record: str) -> None:
     """The journal can not be used: what it would have kept is on stderr, for whoever keeps it."""
     say(f"teal: not in the journal: {record}")
@@ -180,20 +187,21 @@ async def _follow(
 ) -> int:  # fmt: skip
     from msgspec.structs import replace
 
-    if writing.detach and action.open:
-        _print_action(common, session, action, (f"{title(action)} goes on as {action.id}",))
+    if writing.detach and action.open and not (goes_back(request) and died_unsaid(action)):
+        goes_on = action.owner is not None and action.orphaned_since is None
+        lines = [f"{title(action)} goes on as {action.id}"] if goes_on else action_lines(action)
+        _print_action(common, session, action, lines)
         return EXIT_STILL_OPEN
     deadline = None if writing.wait_timeout_s is None else time.monotonic() + writing.wait_timeout_s
     ordered = "rollback" if request.order in ("abort", "rollback") else request.kind
     back = kind_of(ordered).back
     action = await _watched(common, writing, session, action, deadline, due, back)
-    if kind_of(request.kind).back and not request.order and action.open and action.orphaned_since is not None:
-        say("teal: its runner died: once more, in this process")  # on a disk that is full, without the journal
+    if goes_back(request) and died_unsaid(action):
+        way_back = GoingBack(session.orders, request, consent, say=_say, kept=_unjournalled)
         with as_runner(session, [action]):
-            action = await _once_more(session, request, consent, action)
+            action = await way_back.once_more(action)
             here = replace(writing, foreground=True)
-            action = await _watched(common, here, session, action, deadline, due, back)
-            action = await _without_lease(session, request, consent, action)
+            action = await way_back.ended(await _watched(common, here, session, action, deadline, due, back))
     why = not_taken(action) if back else ""
     shown = replace(action, undo="") if back and action.open else action  # what is to go back has nothing to undo
     _print_action(common, session, shown, [*action_lines(shown), *([f"{UNICODE.critical} {why}"] if why else [])])
@@ -248,39 +256,6 @@ async def _watched(
     if action.id in session.orders.unjournalled:  # it was run here, to its end, and no journal can be watched
         return action
     return await follow(common, session, action, deadline, due, foreground=writing.foreground, back=back)
-
-
-async def _once_more(session: Session, request: Request, consent: Consent, action: Action) -> Action:
-    """The same rollback, agreed to as it was; `action` where that is not possible now."""
-    try:
-        plan = await session.plan(request)
-        return await session.orders.submit(plan, _agreed(consent), foreground=True, tell=_unjournalled)
-    except (Refused, BackendError) as no:
-        say(f"teal: {no.error.message if isinstance(no, Refused) else no.message}")
-        return action
-
-
-async def _without_lease(session: Session, request: Request, consent: Consent, action: Action) -> Action:
-    """The same again without the journal, where that lets nobody run it, not even this process; else `action`."""
-    from actions.journal.errors import JournalError
-
-    try:
-        await session.orders.run_out()
-        return action
-    except JournalError as error:
-        say(f"teal: {error.message}: without the journal")
-        lost = error
-    try:
-        return await session.orders.back_without(request, _agreed(consent), lost, _unjournalled)
-    except (Refused, BackendError) as no:
-        say(f"teal: {no.error.message if isinstance(no, Refused) else no.message}")
-        return action
-
-
-def _agreed(consent: Consent) -> Consent:
-    from msgspec.structs import replace
-
-    return replace(consent, plan_hash="", idempotency_key="")
 
 
 async def _wait_for_run(session: Session, ref: str, deadline: float | None) -> int:

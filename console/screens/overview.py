@@ -291,7 +291,10 @@ class Overview(Screen[None], inherit_bindings=False):
         elif self.open_actions and time.monotonic() - self._warned_at > SAID_S:
             self._warned_at = time.monotonic()
             what = "an action goes" if len(self.open_actions) == 1 else f"{len(self.open_actions)} actions go"
-            self.app.say(f"q again quits: {what} on without this console (@ shows it)")
+            here = self.app.session.orders.runs_here
+            alone = "leaves to nobody what this console runs itself"
+            how = alone if here else f"quits: {what} on without this console"
+            self.app.say(f"q again {how} (@ shows it)")
         else:
             self.app.leave(self.open_actions)
 

@@ -64,6 +64,11 @@ class FakeOrders:
         self.written: list[str] = []
         self.notes: tuple[Finding, ...] = ()
         self.on: list[OpenConsole] = []
+        self.runs_here = False
+        self.parked = False
+
+    def park(self) -> None:
+        self.parked = True
 
     async def note(self, sentence: str) -> None:
         self.written.append(sentence)
