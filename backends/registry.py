@@ -78,6 +78,7 @@ ADAPTERS: dict[str, str] = {
     "checks.freshness": "backends.checks.freshness:FreshnessCheck",
     "checks.backup": "backends.checks.backup.check:BackupCheck",
     "checks.command": "backends.checks.command:CommandCheck",
+    "checks.report": "backends.checks.report.check:ReportCheck",
     "checks.kinesis": "backends.checks.kinesis:KinesisCheck",
     "checks.lambda": "backends.checks.lambda_function:LambdaCheck",
     "checks.sqs": "backends.checks.sqs:SqsCheck",

@@ -90,6 +90,16 @@ class Artifacts:
 
         Raises BackendError as `find`, `malformed` for one that is too large or that `decode` refuses.
         """
+        found = await self.load_file(name, decode, max_bytes=max_bytes)
+        if found is None:
+            return None
+        value: T = found.value
+        return value
+
+    async def load_file(
+        self, name: str, decode: Callable[[bytes], Any], *, max_bytes: int = MAX_BYTES
+    ) -> Loaded | None:
+        """As `load`, with what is known of the file itself."""
         for attempt in range(1, DECODE_ATTEMPTS + 1):
             kept = self._kept.get(name)
             try:
@@ -104,8 +114,7 @@ class Artifacts:
                 self._kept.pop(name, None)
                 return None
             self._keep(name, found)
-            value: T = found.value
-            return value
+            return found
         raise AssertionError("unreachable")
 
     async def load_all(self, artifacts: Sequence[Artifact], decode: Callable[[bytes], T]) -> list[T | BackendError]:

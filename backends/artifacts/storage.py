@@ -101,10 +101,11 @@ class Directory:
             except FileNotFoundError:
                 self._path.stat()
                 return None
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode):  # of a directory, Python makes no file to close
+                os.close(handle)
+                raise BackendError("malformed", f"{self.where}: {clean(name, 200)} is not a file")
             with open(handle, "rb") as file:
-                found = os.fstat(handle)
-                if not stat.S_ISREG(found.st_mode):
-                    raise BackendError("malformed", f"{self.where}: {clean(name, 200)} is not a file")
                 artifact = _artifact(name, found)
                 if artifact.tag == unless:
                     return Content(artifact, None)

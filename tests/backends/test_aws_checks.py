@@ -426,3 +426,25 @@ def test_a_config_that_makes_no_sense_is_refused(connect: Connect, kind: str, co
     with pytest.raises(BackendError) as caught:
         connect("checks", kind, **config)
     assert caught.value.kind == "config"
+
+
+# ---- reports in S3
+
+
+async def test_a_report_in_s3_is_as_old_as_its_object(aws: FakeAws, connect: Connect) -> None:
+    client = aws.client("s3")
+    client.create_bucket(Bucket="reports", CreateBucketConfiguration={"LocationConstraint": REGION})
+    client.put_object(Bucket="reports", Key="nightly/junit.xml", Body=b"<testsuite><testcase/></testsuite>")
+    check = connect("checks", "report", path="s3://reports/nightly/junit.xml")
+    for _ in range(2):  # the second time it is not fetched again
+        result = await look(check)
+        assert (result.state, values(result)["tests"]) == ("ok", 1)
+    client.put_object(Bucket="reports", Key="nightly/junit.xml", Body=b"<testsuite><testcase/></testsu")
+    assert (await look(check)).state == "unknown"
+    client.delete_object(Bucket="reports", Key="nightly/junit.xml")
+    result = await look(check)
+    assert (result.state, result.message) == ("unknown", "there is no junit.xml in s3://reports/nightly/")
+    aws.fail(code="AccessDenied", message="Access Denied")
+    with pytest.raises(BackendError) as caught:
+        await check.run()
+    assert caught.value.kind == "auth"
