@@ -112,15 +112,19 @@ def _with_lease(connection: Connection, action: Action) -> Action:
     return replace(action, owner=replace(action.owner, lease_over=over))
 
 
-def undoable(connection: Connection, action: Action, row: RowMapping) -> Action:
-    """Without its undo where a newer change of traffic would be undone instead."""
-    if not kind_of(action.kind).moves or action.open or not action.undo:
+def as_of_now(connection: Connection, action: Action, row: RowMapping) -> Action:
+    """Without its undo, and without the commands of its error, where a newer change of traffic has come: they were made
+    of what was there before that, and would move traffic in another situation."""
+    error = action.error
+    if not kind_of(action.kind).moves or action.open or not (action.undo or (error and error.fix)):
         return action
     table = tables.actions
     newer = select(table.c.id).where(table.c.context == row["context"], table.c.service == action.service)
     newer = newer.where(table.c.kind.in_(moving()), table.c.changed.is_(True))
     newer = newer.where(table.c.created_at > row["created_at"]).limit(1)
-    return action if connection.execute(newer).first() is None else replace(action, undo="")
+    if connection.execute(newer).first() is None:
+        return action
+    return replace(action, undo="", error=replace(error, fix="") if error is not None else None)
 
 
 def events_of(connection: Connection, action_id: str) -> list[StoredEvent]:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from actions.ids import canonical, now, time_text
 from actions.journal import consoles, episodes_sql, events_sql, orders_sql, tables
 from actions.journal.actions_sql import (
+    as_of_now,
     events_of,
     is_later,
     keyed,
@@ -25,7 +26,6 @@ from actions.journal.actions_sql import (
     of_kinds,
     open_row,
     row_of,
-    undoable,
     whole,
 )
 from actions.journal.agreed_sql import believed, must_be_agreed, not_believed, with_digest
@@ -204,7 +204,7 @@ class SqlJournal:
         query = select(table).where(table.c.context == context, or_(*map(table.c.id.like, alike))).limit(10)
         with self._database.reading() as connection:
             found = connection.execute(query).mappings()
-            return [undoable(connection, looked_at(connection, row), row) for row in found]
+            return [as_of_now(connection, looked_at(connection, row), row) for row in found]
 
     def actions(self, context: str, open_only: bool, limit: int) -> list[Action]:
         """Newest first."""
@@ -214,7 +214,7 @@ class SqlJournal:
             query = query.where(table.c.ended_at.is_(None))
         with self._database.reading() as connection:
             rows = list(connection.execute(query.limit(limit)).mappings())
-            return [looked_at(connection, row) for row in rows]
+            return [as_of_now(connection, looked_at(connection, row), row) for row in rows]
 
     def of_service(self, context: str, service: str, kinds: Sequence[str], limit: int) -> list[Action]:
         """Those of `kinds`, newest first."""

@@ -157,7 +157,7 @@ class FileSwitch:
         edits = [edit_finding(self._path, found)] if found.edited and (found.weights or expected.over) else []
         if found.weights and found.armed:
             fix = "reload, or write it again"
-            return [*edits, Finding(level="warning", code="switch-armed", text=found.detail, fix=fix)]
+            return [*edits, Finding(level="warning", code="switch-armed", text=first_line(found.detail), fix=fix)]
         if problem := await asyncio.to_thread(self._run, self._config.validate):
             text = f"validate refuses the file as it is, before any change: {problem}"
             fix = "correct it, then plan anew"
@@ -210,7 +210,7 @@ class FileSwitch:
         mark = PendingMark(self._path.resolve())
         remove = ("rm", str(mark.path.absolute()))
         finish = from_anywhere(self._base_dir, self._config.validate, self._config.reload, remove)
-        armed = f"ARMED: {self._path} was written, and nobody saw it taken into force. Finish: {finish}"
+        armed = f"ARMED: {self._path} was written, and nobody saw it taken into force\nFinish: {finish}"
         file = self._form.read(content)
         if self._config.reload and armed_by_hand(file):
             then = "any reload puts that in force, where none has yet"

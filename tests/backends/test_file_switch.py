@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from actions.endings import Conflict, PartialWrite
 from backends.deployments import file_store
 from backends.deployments.file_store import from_anywhere, start_of
 from backends.deployments.file_switch import FileSwitch, FileSwitchConfig
@@ -314,6 +315,10 @@ async def test_what_is_armed_says_how_to_finish_it(
         return
     armed = await adapter.observe()
     assert armed.live == still
+    with pytest.raises(BackendError, match="neither of two contents|not written over|changed") as refused:
+        await adapter.shift(replace(armed, revision="another"), BLUE, stamp="B:shift")
+    for kept in (refused.value.message, str(Conflict(armed)), str(PartialWrite(armed, "no answer"))):
+        assert "touch" not in kept, "what is kept in a journal outlives what the command was true of"
     subprocess.run(armed.detail.partition("Finish: ")[2], shell=True, check=True, cwd="/")
     assert ((await adapter.observe()).weights, (service.directory / "reloaded").exists()) == (GREEN, True)
 

@@ -38,7 +38,7 @@ from backends.paths import path_of
 from backends.ports import Deployer, RequestCounts, SwitchState
 from backends.registry import AdapterContext
 from backends.state_file import state_file
-from backends.text import clean
+from backends.text import clean, first_line
 from backends.together import together
 
 
@@ -337,9 +337,9 @@ class HaproxySwitch:
     def _must_be(self, found: SwitchState, expected: SwitchState) -> None:
         where = f"backend {self._config.backend}"
         if not expected.goes_over(found):
-            raise BackendError("conflict", f"{where}: {found.detail}: not written over")
+            raise BackendError("conflict", f"{where}: {first_line(found.detail)}: not written over")
         if (found.weights, found.revision) != (expected.weights, expected.revision):
-            said = found.detail or shares_words(found.weights)
+            said = first_line(found.detail) or shares_words(found.weights)
             raise BackendError("conflict", f"{where}: it says {said}, stamp {found.stamp or 'none'}: changed")
 
 

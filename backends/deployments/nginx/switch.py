@@ -290,8 +290,8 @@ class NginxSwitch:
             return replace(file, revision=revision)
         words = (
             f"ARMED: {self._path} says {shares_words(file.weights)} (gen {says[1]}), nginx runs "
-            f"{shares_words(runs.shares)} (gen {runs.generation}): any reload completes it. Finish: "
-            f"{self._force.finish}{self._undo(file, runs)}"
+            f"{shares_words(runs.shares)} (gen {runs.generation}): any reload completes it\n"
+            f"Finish: {self._force.finish}{self._undo(file, runs)}"
         )
         mean = percent({color: file.weights[color] + runs.shares[color] for color in self._config.colors})
         if runs.generation > says[1]:  # an old file was put back: the newer write is the one that runs
@@ -312,14 +312,14 @@ class NginxSwitch:
             kept = b""
         found = self._form.read(kept)
         if (found.weights, self._form.generation(kept), found.stamp) == (runs.shares, runs.generation, runs.stamp):
-            return f"; or undo: {copy_command(previous, path)}"
+            return f"\nor undo: {copy_command(previous, path)}"
         try:
             at = datetime.fromtimestamp(path.stat().st_mtime, UTC)  # the same words each time that it is read
             made = self._form.write(b"", runs.shares, runs.stamp, at, file.fence, generation=runs.generation)
         except (OSError, ValueError):
             return ""
         live = SwitchState(weights=runs.shares, revision="").live
-        return f"; the undo is below\nundo, back to {live.upper()}, which runs: {write_command(path, made.decode())}"
+        return f"\nor undo, back to {live.upper()}, which runs: {write_command(path, made.decode())}"
 
     async def _as_expected(self, expected: SwitchState) -> tuple[bytes, SwitchState]:
         before = await asyncio.to_thread(read_bounded, self._path, MAX_BYTES)

@@ -19,6 +19,7 @@ from actions.journal.journal import Journal
 from actions.journal.lease import LeaseHeld, LeaseLost, LeaseTimes, take
 from actions.journal.location import JournalLocation
 from actions.journal.rows import Changes, Event, KeyUsed, Late, Occupied, kept_plan
+from actions.models import ActionError
 from actions.who import runner_owner
 from backends.errors import BackendError
 from backends.processes import is_stopped
@@ -443,3 +444,23 @@ async def test_a_stopped_owner_is_superseded_only_between_two_writes(journal: Jo
     finally:
         process.kill()
         await process.wait()
+
+
+async def test_the_commands_of_an_older_action_are_of_a_situation_that_is_over(journal: Journal) -> None:
+    """Typed then they would move traffic: `by hand` of a rollback that failed, the undo of a flip."""
+    error = ActionError(kind="rollback_failed", message="refused", fix="printf %b old > switch.json")
+    failed = await begun(journal)
+    await journal.write(failed, changes=Changes(status="rollback_failed", changed=True, error=error))
+
+    async def told() -> list[tuple[str, str]]:
+        shown = await journal.action("test", failed.action_id)
+        shown += [each for each in await journal.actions("test") if each.id == failed.action_id]
+        return [(each.undo, each.error.fix) for each in shown if each.error is not None]
+
+    assert [fix for _, fix in await told()] == [error.fix] * 2
+    newer = await begun(journal)
+    await journal.write(newer, changes=Changes(status="aborted"))
+    assert [fix for _, fix in await told()] == [error.fix] * 2, "nothing was moved since"
+    newer = await begun(journal)
+    await journal.write(newer, changes=Changes(status="succeeded", changed=True))
+    assert await told() == [("", "")] * 2
