@@ -17,7 +17,7 @@ def test_the_commands_of_a_moment_are_not_on_the_line_that_is_kept(tmp_path: Pat
         "include": "upstream.conf", "upstream": "analytics", "stamp_url": "http://127.0.0.1:1/stamp",
         "servers": {color: [f"127.0.0.1:{port}"] for color, port in zip(COLORS, (1, 2), strict=True)},
         "validate": ["nginx", "-t"], "reload": ["nginx", "-s", "reload"],
-        "health": {color: "http://127.0.0.1:1/" for color in COLORS},
+        "health": dict.fromkeys(COLORS, "http://127.0.0.1:1/"),
         "probe": {"url": "http://127.0.0.1:1/", "header": "X-Environment"},
     }  # fmt: skip
     switch: NginxSwitch = build("deployments", "nginx", entry, AdapterContext("analytics", tmp_path, tmp_path, http))
