@@ -21,6 +21,7 @@ from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.ports.alerts import silencer
+from console.ports.dashboards import dashboard_of
 from console.printing.output import document, worst_first
 from console.printing.tables import View, item_table
 from console.reading.refs import find
@@ -231,10 +232,12 @@ async def _hiding(session: Session, alert: Alert) -> list[str]:
 def _lines(session: Session, alert: Alert, hiding: Sequence[str]) -> list[str]:
     lines = item_table(Alert, [alert], View.at_now(session.context.zone))
     lines += [f"summary     {alert.summary}"] if alert.summary else []
-    lines += [f"{key:12}{value}" for key, value in sorted(alert.labels.items())]
+    lines += [f"{key:11} {value}" for key, value in sorted(alert.labels.items())]
     if alert.ack is not None:
         until = f" until {dated(alert.ack.until, session.context.zone, moment.utc_now())}" if alert.ack.until else ""
         lines.append(f"ack         {alert.ack.by}{until}  {alert.ack.reason}  {alert.ack.silence_id or ''}".rstrip())
     lines += hiding
     lines += [f"runbook     {alert.runbook_url}"] if alert.runbook_url else []
+    page = dashboard_of(alert, session.links)
+    lines += [f"dashboard   {page}"] if page else []
     return lines + [f"linked      {line}" for line in session.impact(alert.ref)]

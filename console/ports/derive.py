@@ -120,19 +120,24 @@ def related(ref_names: set[str], links: Links) -> list[LinkRow]:
 
 
 def names_of(item: Item, links: Links) -> set[str]:
+    """What `item` is about, whatever kind of thing that is."""
+    return {name for names in named_by_kind(item, links).values() for name in names}
+
+
+def named_by_kind(item: Item, links: Links) -> dict[str, tuple[str, ...]]:
     """What `item` is about: its pipeline, dataset or service; for an alert, what its labels name."""
     match item:
         case PipelineRun():
-            return {item.pipeline}
+            return {"pipeline": (item.pipeline,)}
         case QualityScore():
-            return {item.dataset}
+            return {"dataset": (item.dataset,)}
         case Deployment():
-            return {item.service}
+            return {"service": (item.service,)}
         case Alert():
-            kinds = links.alert_labels.values()
-            return {item.labels[label] for labels in kinds for label in labels if label in item.labels}
+            kinds = links.alert_labels.items()
+            return {kind: tuple(item.labels[each] for each in labels if each in item.labels) for kind, labels in kinds}
         case _:
-            return set()
+            return {}
 
 
 def impact(item: Item, links: Links, scores: Sequence[QualityScore] = ()) -> list[str]:

@@ -9,6 +9,7 @@ from textual.actions import SkipAction
 
 from backends.command_line import command
 from backends.models import TimelineEvent
+from console.ports.dashboards import dashboard_of
 from console.ports.table import port_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ def time_of(item: Any) -> datetime | None:
         return item.at
     port = port_of(item)
     return port.reading.at(item) if port is not None and port.reading is not None else None
+
+
+def page_of(app: Host, item: Any) -> str:
+    """The dashboard that shows the item, else where it is in its own system; empty where neither is known."""
+    return dashboard_of(item, app.session.links) or url_of(item)
 
 
 def url_of(item: Any) -> str:

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from backends.errors import BackendError
 from backends.models import Alert, Silence
 from console.ports.alerts import silencer, why_not_silenced
+from console.ports.dashboards import dashboard_of
 from console.screens.item_detail import ItemDetail, heading
 from console.screens.parts import MUTED, Row, mark, row, style_of
 from console.screens.working import work
@@ -89,6 +90,7 @@ class AlertDetail(ItemDetail):
             ("source", alert.backend),
             ("told", ", ".join(alert.targets)),
             ("runbook", alert.runbook_url),
+            ("dashboard", dashboard_of(alert, self.session.links)),
             ("url", alert.source_url),
         )
         rows += [row(name, value) for name, value in pairs if value]

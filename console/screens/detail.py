@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from console.screens.about import copy_command_of, go_there, url_of
+from console.screens.about import copy_command_of, go_there, page_of
 from console.screens.page import Page
 from console.screens.parts import Paragraphs
 
@@ -29,7 +29,7 @@ class Detail(Page):
         raise NotImplementedError
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return bool(url_of(self.subject)) if action == "url" else True
+        return bool(page_of(self.app, self.subject)) if action == "url" else True
 
     def action_here(self, panel: str) -> None:
         """Leave for the overview, which shows `panel`, or all that has a time, as it was then."""
@@ -43,4 +43,4 @@ class Detail(Page):
         copy_command_of(self.app, self.subject)
 
     def action_url(self) -> None:
-        self.app.say(url_of(self.subject))
+        self.app.say(page_of(self.app, self.subject))

@@ -19,7 +19,7 @@ from backends.models import Alert, Deployment, LogEntry, PipelineRun
 from console.clipboard import save_text
 from console.ports.store import Snapshot
 from console.screens import readings
-from console.screens.about import copy_command_of, go_there, time_of, url_of
+from console.screens.about import copy_command_of, go_there, page_of, time_of
 from console.screens.board import SANDBOX_CARD, TALL, Board
 from console.screens.clock import Clock
 from console.screens.open_actions import OpenActions
@@ -251,7 +251,7 @@ class Overview(Screen[None], inherit_bindings=False):
             case "rollback":
                 return isinstance(item, Deployment)
             case "url":
-                return bool(url_of(item))
+                return bool(page_of(self.app, item))
             case _:
                 return time_of(item) is not None and self.board.focused != action.removesuffix("_here")
 
@@ -386,4 +386,4 @@ class Overview(Screen[None], inherit_bindings=False):
         copy_command_of(self.app, self.board.current)
 
     def action_url(self) -> None:
-        self.app.say(url_of(self.board.current))
+        self.app.say(page_of(self.app, self.board.current))

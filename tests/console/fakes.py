@@ -34,6 +34,7 @@ from backends.models import (
     TruthLayer,
 )
 from console.config.edited import ConfigFiles
+from console.ports.links import Links
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
 from console.reading.comparison import Comparison
 from console.reading.due import Due
@@ -137,6 +138,7 @@ class FakeSession:
     def __init__(self, context: FakeContext | None = None, *, now: datetime = NOW) -> None:
         self.context = context or FakeContext()
         self.store = Store()
+        self.links = Links()
         self.config_files = ConfigFiles([])
         self.orders = FakeOrders()
         self.open_ones: list[Action] = []

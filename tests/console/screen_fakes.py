@@ -33,6 +33,7 @@ from backends.models import (
 )
 from backends.ports import Approval, PipelineInfo, PipelineParam
 from console.opening import Opening
+from console.ports.links import Links
 from console.ports.store import Snapshot, SourceKey, Store
 from console.reading.comparison import Comparison
 from console.reading.release_options import ReleaseOptions
@@ -245,6 +246,7 @@ class FakeSession:
             sandbox=not protected, zone=UTC, keymap={}, identity="oncall@bastion-1",
         )  # fmt: skip
         self.store = Store()
+        self.links = Links()
         self.armed = armed
         self.plans: list[Plan | Exception] = [a_plan(protected=protected)]
         self.submits: list[tuple[Plan, Consent]] = []

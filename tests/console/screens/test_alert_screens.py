@@ -15,6 +15,7 @@ from actions.models import Finding, Request
 from backends.errors import BackendError
 from backends.models import Acknowledgement, Alert, Matcher, Silence
 from console.app import TealApp
+from console.ports.links import Links
 from console.screens.action import ActionScreen
 from console.screens.alert_detail import AlertDetail
 from console.screens.menu import ActionMenu
@@ -69,6 +70,23 @@ class Orders(fakes.FakeSession):
     def planned(self) -> list[Request]:
         """What was planned, in order."""
         return [what for call, what in self.calls if call == "plan"]
+
+
+@pytest.mark.parametrize(
+    ("pages", "shown"),
+    [
+        ({}, "http://prometheus:9090/graph?g0.expr=up"),
+        ({"dataset": "https://g/d/1?var-dataset={dataset}"}, "https://g/d/1?var-dataset=transactions&from="),
+    ],
+)
+async def test_o_shows_the_dashboard_of_a_row_or_its_own_page(pages: dict[Any, str], shown: str) -> None:
+    session = fakes.FakeSession()
+    session.links = Links(dashboards=pages)
+    async with console(session) as (app, pilot):
+        await detail(pilot, app, ALERT)
+        assert ("dashboard" in text_of(app)) == bool(pages)
+        await pilot.press("o")
+        await until(pilot, lambda: shown in app.screen.query_one(KeyBar).text, "the page is said")
 
 
 async def detail(pilot: Any, app: TealApp, alert: Alert) -> AlertDetail:
