@@ -22,15 +22,17 @@ from backends.ports import Deployed
 
 class Change(Struct, frozen=True, kw_only=True):
     """A change of traffic. `home` is the side (or `mixed`, of a split) that had the traffic before it went forward, and
-    that it goes back to; `away` are the sides that a way back takes it from (empty: all others). `back`: the last thing
-    that it did was to go back; `failed`: it did not get there. `left` are the weights in percent that it left (empty:
-    nobody saw). `versions` is what each side ran then, as its health says; `deployed` the same as its deployer says it;
-    `undoes` the id of the forward change that it took back; `moved` from where to where traffic went last."""
+    that it goes back to, `before` the weights in percent then; `away` are the sides that a way back takes it from
+    (empty: all others). `back`: the last thing that it did was to go back; `failed`: it did not get there. `left` are
+    the weights in percent that it left (empty: nobody saw). `versions` is what each side ran then, as its health says;
+    `deployed` the same as its deployer says it; `undoes` the id of the forward change that it took back; `moved` from
+    where to where traffic went last."""
 
     action: str
     kind: ActionKind
     status: ActionStatus
     home: str
+    before: dict[str, int] = {}
     away: tuple[str, ...] = ()
     back: bool = False
     failed: bool = False
@@ -98,7 +100,7 @@ def change_of(action: Action, plan: Plan, history: Sequence[StoredEvent]) -> Cha
             back = failed = step in BACK_STEPS or not forward
     home, there = (action.from_, action.to) if forward else (action.to, action.from_)
     return Change(
-        action=action.id or "", kind=action.kind, status=action.status, home=home,
+        action=action.id or "", kind=action.kind, status=action.status, home=home, before=dict(expected.weights),
         away=() if there in ("", "mixed", "unknown", home) else (there,),
         moved=(there, home) if back else (home, there), back=back, failed=failed, left=left,
         versions=expected.versions, deployed=expected.deployed,
@@ -127,7 +129,10 @@ def way_back(change: Change | None, weights: Mapping[str, int], colors: Sequence
         text = f"back already: {_has(taking)}; the last change, {what}, does not stand any more"
         return WayBack(word="already", to=change.home, text=text)
     if change.home not in colors:
-        return WayBack(word="split", to=change.home, text=f"the last change, {what}, came from a split")
+        text = (
+            f"the last change, {what}, came from a split of {_shares(change.before)}: which side is back is not known"
+        )
+        return WayBack(word="split", to=change.home, text=text)
     if not stands:
         text = f"the last change, {what}, does not stand any more: {_has(taking)}"
         return WayBack(word="elsewhere", text=text)

@@ -84,13 +84,13 @@ class Prober:
         return next((seen.error for seen in reversed(self._seen) if seen.color is None), "")
 
     def times(self, old: str, new: str) -> Times:
-        """When `new` answered first and `old` last, so far; before the write is 0. `old` is empty where it stays.
-        Where another runner wrote, neither is known."""
+        """When `new` answered first and `old` last, so far; before the write is 0. `old` is empty where it stays,
+        and as `new` where both sides answer with one version. Where another runner wrote, neither is known."""
         zero = self._written_at
         if zero is None:
             return Times()
         first_new = next((seen.at for seen in self._seen if seen.color == new and seen.at >= zero), None)
-        last_old = next((seen.at for seen in reversed(self._seen) if seen.color == old), None)
+        last_old = next((seen.at for seen in reversed(self._seen) if seen.color == old != new), None)
         return Times(
             first_new_s=None if first_new is None else round(first_new - zero, 3),
             last_old_s=None if last_old is None else round(max(0.0, last_old - zero), 3),

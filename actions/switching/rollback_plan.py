@@ -152,7 +152,8 @@ async def _take_back(
     if change is None or way.word == "unknown":
         return Move(state=_over(state) if way.to else state, to=way.to, undoes=change.undoes if change else "")
     if way.word == "split":
-        split = block("split", way.text, await leaving(target, state, FLIP, request.service, past))
+        flip = command(FLIP, request.service, to="COLOR", flags=past)  # either may be the bad one
+        split = block("split", way.text, f"see which side is well, then {flip}")
         return Move(state=state, to="", undoes=change.undoes, findings=(split,))
     findings = []
     if way.text:

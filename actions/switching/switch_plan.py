@@ -292,7 +292,8 @@ def _mixed(request: Request, state: SwitchState) -> Finding:
     if state.armed and not state.runs:  # a way back from there could only guess
         return block("mixed", text, "see which side serves, and finish that; then plan anew")
     if request.to:
-        return Finding(level="warning", code="mixed", text=text)
+        after = "" if state.armed else ": no rollback of this leads back to it"
+        return Finding(level="warning", code="mixed", text=text + after)
     return block("mixed", text, "say where to: --to COLOR")
 
 

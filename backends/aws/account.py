@@ -11,6 +11,7 @@ await account.write("elbv2", "modify_rule", RuleArn=arn, Actions=actions)
 import asyncio
 import contextlib
 import random
+import shlex
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -70,6 +71,11 @@ class Account:
         self._keys: dict[str, str] | None = None
         self._session: AwsSession | None = None
         self._clients: dict[tuple[str, int], Any] = {}
+
+    def who_called(self, event: str) -> str:
+        """The command that tells who made a call of that name; CloudTrail has it after some minutes."""
+        words = [*self._access.command("cloudtrail"), "lookup-events", "--lookup-attributes"]
+        return shlex.join([*words, f"AttributeKey=EventName,AttributeValue={event}"])
 
     async def open(self, *services: str, writes: bool = False) -> None:
         """Make what reads of these services (or `writes`) need, without asking them: whoever takes their time does so

@@ -215,7 +215,7 @@ async def test_a_deployment_of_somebody_else_says_who_and_where_to_ask(make: Mak
     assert (found.id, found.stamp) == (ident, "")
     assert "user since" in found.by
     assert "by the pipeline" in found.by
-    assert "aws cloudtrail lookup-events" in found.ask
+    assert found.ask.startswith(f"`aws cloudtrail --region {REGION} lookup-events "), found.ask
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,6 @@ async def test_an_unwatched_pause_is_loud_and_locks(
         locked = await teal.action("deploy", "release", "analytics", "--version", "2.6.0", *GO)
         (error,) = locked["errors"][:1]
         assert (locked["exit"], who in error["message"], "\n" in error["message"]) == (6, True, False), locked
-        assert "aws cloudtrail lookup-events" in error["fix"]
+        assert "aws cloudtrail --region " in error["fix"]
     families = lab.ecs.list_task_definitions(familyPrefix=entry["service"])["taskDefinitionArns"]
     assert len(families) == 2, "nothing was registered for ours"

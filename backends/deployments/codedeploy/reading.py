@@ -29,7 +29,6 @@ EVENTS = (
 HISTORY = 25
 ROLLBACK_COMES_S = 60.0
 """So long after a deployment was stopped its rollback, a deployment of its own, may take to be seen."""
-ASK = "aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=CreateDeployment"
 OURS = re.compile(r"tealdeck (\S+)")
 _ENDED = frozenset({"Succeeded", "Failed", "Stopped"})
 
@@ -62,6 +61,7 @@ class GroupReader:
         self._service = service
         self._container = self._chosen = container
         self._preview = preview
+        self._ask = f"`{account.who_called('CreateDeployment')}` names who"
         self._ended: dict[str, Deployment] = {}
         self._sets: list[ServiceTaskSet] = []
 
@@ -227,7 +227,7 @@ class GroupReader:
             step=EVENTS.index(event.lifecycle_event_name) + 1
             if event is not None and event.lifecycle_event_name in EVENTS and state == "open" else None,
             steps_total=len(EVENTS) if state == "open" else None, pause=_pause(found, target, self._preview),
-            stamp=ours[1] if ours else "", by="" if ours else _creator(found), ask="" if ours else f"`{ASK}` names who",
+            stamp=ours[1] if ours else "", by="" if ours else _creator(found), ask="" if ours else self._ask,
             detail=_detail(found, rollback, target, event, state, weight), began_at=began, ended_at=ended,
             took_s=((ended or datetime.now(UTC)) - began).total_seconds() if began else None,
         )  # fmt: skip

@@ -27,7 +27,6 @@ STAGES = (
 TESTED_IN = frozenset({"POST_TEST_TRAFFIC_SHIFT", "PRE_PRODUCTION_TRAFFIC_SHIFT"})
 """The stages in which the test listener reaches the new tasks, and no other does."""
 HISTORY = 10
-ASK = "aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=UpdateService"
 _STATES: dict[str, OperationState] = {
     "PENDING": "open", "IN_PROGRESS": "open", "STOP_REQUESTED": "open", "ROLLBACK_REQUESTED": "open",
     "ROLLBACK_IN_PROGRESS": "open", "SUCCESSFUL": "succeeded", "ROLLBACK_SUCCESSFUL": "rolled_back",
@@ -60,6 +59,7 @@ class NativeReader:
         self._service = service
         self._container = container
         self._preview = preview
+        self._ask = f"`{cluster.account.who_called('UpdateService')}` names who"
         self._revisions: dict[str, ServiceRevision] = {}
 
     async def look(self) -> Seen:
@@ -117,7 +117,7 @@ class NativeReader:
             pause=_pause(found, self._preview) if state == "open" and found.status == "IN_PROGRESS" else None,
             stamp=stamp,
             by="" if stamp else f"somebody since {local_words(began, UTC)}" if began else "somebody",
-            ask="" if stamp else f"`{ASK}` names who", detail=await self._detail(found, state),
+            ask="" if stamp else self._ask, detail=await self._detail(found, state),
             began_at=began, ended_at=ended, took_s=took,
         )  # fmt: skip
 

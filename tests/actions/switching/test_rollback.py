@@ -374,7 +374,8 @@ async def test_what_came_from_a_split_has_no_undo_and_a_rollback_of_it_names_no_
         plan = await house.gate.plan(ANALYTICS_ROLLBACK)
         assert (plan.blocked, plan.from_, plan.to) == (True, "green", "")
         (why,) = [one for one in plan.findings if one.level == "block"]
-        assert (why.code, why.fix) == ("split", "teal deploy flip analytics --to BLUE")
+        assert (why.code, why.fix) == ("split", "see which side is well, then teal deploy flip analytics --to COLOR")
+        assert "came from a split of BLUE 50 %, GREEN 50 %" in why.text
         assert (await house.order(replace(ANALYTICS_FLIP, to="blue"))).status == "succeeded"  # what it names is taken
 
 

@@ -94,6 +94,14 @@ def test_no_time_of_its_own_takes_that_of_another_runner_away() -> None:
     assert (report.first_new_s, report.last_old_s, report.new_seen) == (None, None, False)
 
 
+def test_one_version_on_both_sides_is_no_other_side_that_answered() -> None:
+    """ "another side last after 8.55 s" of traffic that never moved."""
+    prober = Prober(Tally(), silent)
+    prober._written_at = 0.0
+    prober._seen = [ProbeResult(at=at, seconds=0.1, color="1.1.0") for at in (0.2, 8.55)]
+    assert prober.times("1.1.0", "1.1.0").last_old_s is None
+
+
 async def silent() -> None:
     return None
 
