@@ -16,6 +16,7 @@ from backends.ports import Order
 from backends.registry import AdapterContext, build
 from backends.testing.controllers import ControllerContract, ended, reached, released
 from tests.live.ecs import CLUSTER, EcsLab
+from tests.live.moto import REGION
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("codedeploy"), pytest.mark.usefixtures("keys")]
 
