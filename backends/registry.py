@@ -83,6 +83,7 @@ ADAPTERS: dict[str, str] = {
     "checks.lambda": "backends.checks.lambda_function:LambdaCheck",
     "checks.sqs": "backends.checks.sqs:SqsCheck",
     "oncall.ical": "backends.oncall.ical:IcalSchedule",
+    "oncall.pagerduty": "backends.oncall.pagerduty:PagerDutySchedules",
     "notify.slack": "backends.notify.slack:SlackNotifier",
     "notify.webhook": "backends.notify.webhook:WebhookNotifier",
     "notify.email": "backends.notify.email:EmailNotifier",

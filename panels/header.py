@@ -65,10 +65,9 @@ class Header(Lines):
         self.set_class(place.protected, "-protected")
         self.repaint()
 
-    @property
-    def tells_duty(self) -> bool:
-        """Whether there is room for who is on call."""
-        left, _ = self._fitting(self.size.width)
+    def tells_duty(self, width: int) -> bool:
+        """Whether there is room for who is on call in so many cells."""
+        left, _ = self._fitting(width)
         return any(_same(left, line) for line in self._duty)
 
     def line(self, y: int) -> Line:
@@ -217,8 +216,8 @@ class Strip(Lines):
     def line(self, y: int) -> Line:
         wrong = self._wrong()
         room = self.size.width - line_width(wrong) - 1
-        fitting = (duty for duty in self._duty if line_width(duty) <= room)
-        return sides(wrong, [*next(fitting, []), Cell(" ")], self.size.width) if self._duty else wrong
+        fits = next((duty for duty in self._duty if line_width(duty) <= room), None)
+        return wrong if fits is None else sides(wrong, [*fits, Cell(" ")], self.size.width)
 
     def _wrong(self) -> Line:
         troubles, total, width = self._troubles, len(self._troubles), self.size.width

@@ -86,9 +86,10 @@ class Feed(Struct, frozen=True):
 
 
 class IcalSchedule:
-    """`Schedules` from one feed. It is parsed again only where it changed."""
+    """`Schedules` from one feed, which is asked as nobody. It is parsed again only where it changed."""
 
     api = 1
+    me: tuple[str, ...] = ()
     Config = IcalConfig
 
     def __init__(self, config: IcalConfig, context: AdapterContext) -> None:
@@ -119,11 +120,9 @@ class IcalSchedule:
         found = calendar.between(at - BEHIND, at + AHEAD)
         spans = [span for event in found if (span := self._span(event)) is not None]
         name = self._context.name
-        item = schedule_of(name, name, spans, at, ref=name)
-        if spans or not calendar.summaries or any(map(self._person, calendar.summaries)):
-            return item
-        reason = f"of {len(calendar.summaries)} events of the feed `who` finds none"
-        return replace(item, state="unknown", now=None, next=None, shifts=(), reason=reason)
+        known = spans or not calendar.summaries or any(map(self._person, calendar.summaries))
+        reason = "" if known else f"of {len(calendar.summaries)} events of the feed `who` finds none"
+        return schedule_of(name, name, spans, at, ref=name, unknown=reason)
 
     def _person(self, summary: str) -> str:
         return clean((self._who.part_of(summary, "who") or "").strip(), 100)

@@ -1,6 +1,6 @@
 """From spans of time, of which several may overlap, to who is on call one after the other. Pure functions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -23,7 +23,8 @@ class Span(NamedTuple):
 
 
 def shifts_of(spans: Iterable[Span], at: datetime) -> tuple[Shift, ...]:
-    """Those from `at` on, the first of which covers it; a time without a span is a shift of nobody."""
+    """Those from `at` on, the first of which covers it; a time without a span is a shift of nobody. What begins after
+    `AHEAD` is left out: nobody has looked there."""
     real = [span for span in spans if span.since is None or span.until is None or span.since < span.until]
     edges = sorted({edge for span in real for edge in (span.since, span.until) if edge is not None})
     ends: dict[datetime | None, list[Span]] = {}
@@ -42,7 +43,8 @@ def shifts_of(spans: Iterable[Span], at: datetime) -> tuple[Shift, ...]:
         if shifts and shifts[-1].who == shift.who:
             shift = Shift(who=shift.who, since=shifts.pop().since, until=until, emails=shift.emails)
         shifts.append(shift)
-    return tuple(shift for shift in shifts if shift.until is None or at < shift.until)[:MAX_SHIFTS]
+    left = (shift for shift in shifts if shift.until is None or at < shift.until)
+    return tuple(shift for shift in left if shift.since is None or shift.since < at + AHEAD)[:MAX_SHIFTS]
 
 
 def _shift(active: Iterable[Span], since: datetime | None, until: datetime | None) -> Shift:
@@ -53,11 +55,17 @@ def _shift(active: Iterable[Span], since: datetime | None, until: datetime | Non
 
 
 def schedule_of(
-    backend: str, schedule: str, spans: Sequence[Span], at: datetime, *, ref: str = "", url: str | None = None
+    backend: str,
+    schedule: str,
+    spans: Iterable[Span],
+    at: datetime,
+    *,
+    ref: str,
+    url: str | None = None,
+    unknown: str = "",
 ) -> OnCall:
-    """The schedule at that time."""
-    item = OnCall(
-        ref=ref or f"{backend}/{schedule}", backend=backend, schedule=schedule, at=at, state="ok", url=url,
-        shifts=shifts_of(spans, at),
-    )  # fmt: skip
-    return item.seen(at)
+    """The schedule at that time; `unknown` says why nobody knows who is on call."""
+    if unknown:
+        return OnCall(ref=ref, backend=backend, schedule=schedule, at=at, state="unknown", url=url, reason=unknown)
+    shifts = shifts_of(spans, at)
+    return OnCall(ref=ref, backend=backend, schedule=schedule, at=at, state="ok", url=url, shifts=shifts).seen(at)

@@ -5,7 +5,7 @@ API: https://developer.pagerduty.com/api-reference, limits: https://support.page
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -213,3 +213,14 @@ def path_of(*parts: str) -> str:
 def page_of(url: str | None) -> str | None:
     """A link to PagerDuty's own page, where it is one."""
     return clean(url, 500) if url and url.startswith("https://") else None
+
+
+def ids_of(key: str, wanted: Sequence[str], known: Mapping[str, str]) -> list[str]:
+    """The ids of what `key` of the config names, by id or by name; `known`: names by id. PagerDuty answers for an
+    unknown one as if it were well. Raises BackendError(config) for what is not there."""
+    by_name = {name.casefold(): id_ for id_, name in known.items()}
+    found = [name if name in known else by_name.get(name.casefold(), "") for name in wanted]
+    if missing := [name for name, id_ in zip(wanted, found, strict=True) if not id_]:
+        words = f"{key}: PagerDuty has no {clean(missing[0], 100)}, or the token does not see it"
+        raise BackendError("config", words, fix=f"one of: {clean(', '.join(sorted(known.values())), 300) or 'none'}")
+    return found

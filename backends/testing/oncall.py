@@ -39,6 +39,7 @@ def now() -> datetime:
 async def only(adapter: Schedules, at: datetime) -> OnCall:
     """The one schedule, which fits together."""
     (found,) = await adapter.on_call(at)
+    assert all(isinstance(name, str) for name in adapter.me)
     assert found.schedule == "primary"
     assert found.ref.startswith(found.backend)
     assert found.health == found.state

@@ -13,7 +13,7 @@ from console.cli.reading import READ_TIMEOUT_S, read
 from console.cli.showing import Answer
 from console.cli.whole_help import WholeCommand
 from console.errors import EXIT_USAGE, CommandError
-from console.ports.oncall import ONCALL
+from console.ports.oncall import ONCALL, called
 from console.ports.store import Snapshot, SourceKey, Store
 from console.printing.output import document, worst_first
 from console.printing.tables import View, item_table
@@ -52,7 +52,7 @@ def oncall(common: Common, at: TypedTime | None) -> int:
             asked = _within_reach(at.of_today(zone))
             snapshots = await _read_at(session.adapters, asked, common.timeout_s or READ_TIMEOUT_S)
             items = [item for snapshot in snapshots for item in snapshot.items]
-        me = session.context.identity.partition("@")[0]
+        me = called(session.adapters, items, session.context.identity)
         found = [_on_duty(item, me) for item in worst_first(items)]
         lost: list[Health] = ["unknown" for snapshot in snapshots if snapshot.error is not None or snapshot.missing]
         shown = document(
@@ -88,7 +88,7 @@ async def _ask(adapters: Adapters, name: str, at: datetime) -> tuple[OnCall, ...
     return tuple(await adapters.of(ONCALL, name).on_call(at))
 
 
-def _on_duty(item: OnCall, me: str) -> OnDuty:
+def _on_duty(item: OnCall, me: Sequence[str]) -> OnDuty:
     return OnDuty(**{name: getattr(item, name) for name in item.__struct_fields__}, you=is_me(item.now, me))
 
 

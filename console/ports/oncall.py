@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from backends.command_line import command
+from backends.errors import BackendError
 from backends.models import OnCall
 from console import moment
 from console.ports.asking import warning
@@ -38,6 +40,15 @@ def _problems(items: Sequence[OnCall]) -> list[Problem]:
         )
         for item in items if item.now is not None and not item.now.who
     ]  # fmt: skip
+
+
+def called(adapters: Adapters, items: Iterable[OnCall], identity: str) -> tuple[str, ...]:
+    """What whoever is here is called: by the login of `identity`, and where the sources of `items` ask as a user."""
+    names = [identity.partition("@")[0]]
+    for backend in dict.fromkeys(item.backend for item in items):
+        with contextlib.suppress(BackendError):
+            names += getattr(adapters.of(ONCALL, backend), "me", ())
+    return tuple(names)
 
 
 async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.models import Health, severity_rank
 from backends.text import counted
+from console.ports.oncall import called
 from console.screens import readings
 from panels.columns import Moment
 from panels.header import Header, Strip, Trouble
@@ -40,15 +41,18 @@ class Top:
         lost = {
             found.key.name for found in store.snapshots("deployments") if readings.source_of(found, moment.now).lost
         }
-        me = self._app.session.context.identity.partition("@")[0]
-        on_call = duty(readings.on_call(store, moment.now), me, moment)
+        schedules = readings.on_call(store, moment.now)
+        session = self._app.session
+        me = called(session.adapters, schedules, session.context.identity) if schedules else ()
+        on_call = duty(schedules, me, moment)
         self.header.show(self._app.place, self._health, store.items("deployments"), moment, lost, on_call)
         found = readings.troubles(
             store, actions.found, notes, moment.now, moment.symbols, over=actions.over, blind=actions.blind
         )
         edited = f"{self.edited} was edited since this console read it: q, then start it again"
         said = [Trouble("warning", moment.symbols.warning, edited)] if self.edited else []
-        self.strip.show([*self._clock.said(moment), *found, *said], [] if self.header.tells_duty else on_call)
+        told = self.header.tells_duty(self._app.size.width)
+        self.strip.show([*self._clock.said(moment), *found, *said], [] if told else on_call)
 
     @property
     def worst(self) -> Any:

@@ -47,19 +47,21 @@ def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-def is_me(shift: Shift | None, me: str) -> bool:
-    """Whether whoever is called `me` on this host is on call: by name (`Alice Smith` is `alice.smith`) or address."""
-    known = {_plain(who) for who in shift.who} if shift is not None else set()
-    known |= {_plain(mail.partition("@")[0]) for mail in shift.emails} if shift is not None else set()
-    return bool(_plain(me)) and _plain(me) in known
+def is_me(shift: Shift | None, me: Sequence[str]) -> bool:
+    """Whether whoever is called one of `me` is on call: by name (`Alice Smith` is `alice.smith`) or by the name in an
+    address."""
+    if shift is None:
+        return False
+    known = {_plain(name.partition("@")[0]) for name in (*shift.who, *shift.emails)}
+    return bool({_plain(name.partition("@")[0]) for name in me} & known - {""})
 
 
-def worst_first(items: Sequence[OnCall], me: str) -> list[OnCall]:
+def worst_first(items: Sequence[OnCall], me: Sequence[str]) -> list[OnCall]:
     """Those of nobody and those that nobody knows, then mine, then the others as they are configured."""
     return sorted(items, key=lambda item: (severity_rank(item.state), not is_me(item.now, me)))
 
 
-def duty(items: Sequence[OnCall], me: str, moment: Moment) -> list[Line]:
+def duty(items: Sequence[OnCall], me: Sequence[str], moment: Moment) -> list[Line]:
     """What a header says, the most first: `on call alice until 18:00, then bob`, `on call alice → bob 18:00`,
     `on call alice`. Nothing where no schedule is known of."""
     if not items:
@@ -69,12 +71,12 @@ def duty(items: Sequence[OnCall], me: str, moment: Moment) -> list[Line]:
     return [[*line, *more] for line in _duty(first, f"{first.schedule} " if others else "", me, moment)]
 
 
-def _duty(item: OnCall, named: str, me: str, moment: Moment) -> list[Line]:
+def _duty(item: OnCall, named: str, me: Sequence[str], moment: Moment) -> list[Line]:
     label = Cell(f"{_LABEL}{named}", "muted")
     if item.state == "unknown":
         was = f", was {_short(item.now, moment)}" if item.now is not None and item.now.who else ""
         line = [label, Cell("UNKNOWN", "unknown")]
-        return [[*line, Cell(was, "muted")], line]
+        return [*([[*line, Cell(was, "muted")]] * 2), line]
     now, then = item.now, item.next
     until = when(now.until, moment.now, moment.zone) if now is not None and now.until is not None else ""
     after: Line = [Cell(_short(then, moment), _tone(then))] if then is not None else []

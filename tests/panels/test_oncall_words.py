@@ -40,7 +40,7 @@ def text_of(line: Line) -> str:
 
 def header(width: int, *items: OnCall, me: str = "", protected: bool = True, deployments: int = 1) -> tuple[str, str]:
     """The header and the strip, of a context in which nothing else is wrong."""
-    on_call = duty(items, me, MOMENT)
+    on_call = duty(items, [me] if me else (), MOMENT)
     live: list[Deployment] = [deployment(service=f"service-{n}") for n in range(deployments)]
     place = Place(name="production", title="analytics", identity="oncall@bastion-1", protected=protected)
     top, strip = Header(place), Strip()
@@ -50,7 +50,7 @@ def header(width: int, *items: OnCall, me: str = "", protected: bool = True, dep
         mock.patch.object(Header, "size", size), mock.patch.object(Strip, "size", size),
     ):  # fmt: skip
         top.show(place, "ok", live, MOMENT, (), on_call)
-        strip.show([], [] if top.tells_duty else on_call)
+        strip.show([], [] if top.tells_duty(width) else on_call)
         return text_of(top.line(0)).rstrip(), text_of(strip.line(0)).strip()
 
 
@@ -100,7 +100,7 @@ def test_on_the_strip_it_comes_after_all_that_is_wrong() -> None:
         Trouble("critical", UNICODE.critical, "warehouse connection refused"),
         Trouble("unknown", "?", "loki stale"),
     ]
-    on_call = duty([schedule("alice", "bob")], "", MOMENT)
+    on_call = duty([schedule("alice", "bob")], (), MOMENT)
     for width, end in (
         (160, "on call alice until 18:02, then bob"),
         (80, "on call alice → bob 18:02"),
@@ -129,7 +129,7 @@ def test_says_and_when_and_gap() -> None:
     assert hole is not None
     assert hole.since == NOW + 4 * HOUR
     assert gap(schedule("alice", "bob", "")) is None, "the end of what is planned is no hole in it"
-    arrow = duty([schedule("alice", "bob")], "", Moment(NOW, BERLIN, ASCII))[1]
+    arrow = duty([schedule("alice", "bob")], (), Moment(NOW, BERLIN, ASCII))[1]
     assert text_of(arrow) == "   on call alice -> bob 18:02"
 
 
@@ -142,7 +142,7 @@ def test_says_and_when_and_gap() -> None:
     ],
 )  # fmt: skip
 def test_it_is_me_by_name_or_address_and_by_no_guess(who: str, emails: tuple[str, ...], me: str, mine: bool) -> None:
-    assert is_me(schedule(who, emails=emails).now, me) == mine
+    assert is_me(schedule(who, emails=emails).now, [me]) == mine
 
 
 def test_a_shift_ends_by_the_clock() -> None:
@@ -150,6 +150,6 @@ def test_a_shift_ends_by_the_clock() -> None:
     for hours, state, who in ((0, "ok", ("alice",)), (4, "ok", ("bob",)), (28, "warning", ()), (60, "unknown", None)):
         seen = item.seen(NOW + hours * HOUR)
         assert (seen.state, seen.now.who if seen.now else None) == (state, who)
-    assert [each.schedule for each in worst_first([schedule("a"), schedule("", name="n"), UNKNOWN], "")] == [
+    assert [each.schedule for each in worst_first([schedule("a"), schedule("", name="n"), UNKNOWN], ())] == [
         "primary", "n", "primary",
     ]  # fmt: skip

@@ -30,7 +30,7 @@ from backends.alerts.pagerduty.wire import (
 from backends.errors import BackendError
 from backends.models import Acknowledgement, Alert, AlertState
 from backends.models import Incident as IncidentModel
-from backends.pagerduty.api import PagerDutyAccess, PagerDutyApi, page_of, path_of
+from backends.pagerduty.api import PagerDutyAccess, PagerDutyApi, ids_of, page_of, path_of
 from backends.registry import AdapterContext
 from backends.settings import Secret
 from backends.text import clean
@@ -120,8 +120,8 @@ class PagerDutyAlerts:
             services, _ = await self._api.pages("/services", "services", _Service)
             teams = {team.id: team for service in services for team in service.teams}
             self._chosen = {
-                "service_ids[]": _ids("services", self._config.services, {each.id: each.name for each in services}),
-                "team_ids[]": _ids("teams", self._config.teams, {each.id: each.name for each in teams.values()}),
+                "service_ids[]": ids_of("services", self._config.services, {each.id: each.name for each in services}),
+                "team_ids[]": ids_of("teams", self._config.teams, {each.id: each.name for each in teams.values()}),
             }
         return {name: ids for name, ids in self._chosen.items() if ids}
 
@@ -186,13 +186,3 @@ class PagerDutyAlerts:
                 over_since=self._over.get(incident.id),
             ),
         )  # fmt: skip
-
-
-def _ids(key: str, wanted: Sequence[str], known: dict[str, str]) -> list[str]:
-    """Raises BackendError(config) for what is not there."""
-    by_name = {name.casefold(): id_ for id_, name in known.items()}
-    found = [name if name in known else by_name.get(name.casefold(), "") for name in wanted]
-    if missing := [name for name, id_ in zip(wanted, found, strict=True) if not id_]:
-        words = f"{key}: PagerDuty has no {clean(missing[0], 100)}, or the token does not see it"
-        raise BackendError("config", words, fix=f"one of: {clean(', '.join(sorted(known.values())), 300) or 'none'}")
-    return found
