@@ -77,6 +77,18 @@ class Job:
 
 
 @dataclass
+class Artifact:
+    """What a run has left, a zip; `is_gone`: it was there when it was listed."""
+
+    id: int
+    name: str
+    created: datetime
+    content: bytes
+    expired: bool = False
+    is_gone: bool = False
+
+
+@dataclass
 class Run:
     """One run."""
 
@@ -94,6 +106,8 @@ class Run:
     actor: str = "octocat"
     title: str = ""
     is_hidden: bool = False
+    branch: str = "main"
+    artifacts: list[Artifact] = field(default_factory=list)
 
 
 @dataclass
@@ -237,6 +251,9 @@ class FakeGitHub(FaultyServer):
             ("GET", "/actions/workflows", self._workflows),
             ("GET", "/actions/runs", self._runs),
             ("GET", r"/actions/workflows/(\d+)/runs", self._runs),
+            ("GET", r"/actions/workflows/([\w-]+\.yml)/runs", self._runs_of_file),
+            ("GET", r"/actions/runs/(\d+)/artifacts", self._artifacts),
+            ("GET", r"/actions/artifacts/(\d+)/zip", self._archive),
             ("POST", r"/actions/workflows/(\d+)/dispatches", self._dispatch),
             ("PUT", r"/actions/workflows/(\d+)/(enable|disable)", self._switch),
             ("GET", r"/actions/runs/(\d+)", self._run),
@@ -282,6 +299,33 @@ class FakeGitHub(FaultyServer):
         shown = [self._wire(run) for run in newest[(page - 1) * size : page * size]]
         return 200, {"total_count": len(found), "workflow_runs": shown}
 
+    def _runs_of_file(self, request: Received, query: dict[str, str], headers: Any, name: str) -> tuple[int, Any]:
+        if name not in FILES:
+            return 404, {"message": "Not Found"}
+        return self._runs(request, query, headers, str(self._id_of(name)))
+
+    def _artifacts(self, request: Any, query: dict[str, str], headers: Any, number: str) -> tuple[int, Any]:
+        run = self._found(number)
+        if run is None:
+            return 404, {"message": "Not Found"}
+        example = description().example("artifact-paginated")["artifacts"][0]
+        found = [
+            {**example, "id": each.id, "name": each.name, "expired": each.expired, "created_at": stamp(each.created)}
+            for each in run.artifacts
+            if query.get("name") in (None, each.name)
+        ]
+        return 200, {"total_count": len(found), "artifacts": found}
+
+    def _archive(self, request: Any, query: Any, headers: dict[str, str], number: str) -> tuple[int, Any]:
+        found = next((each for run in self.runs for each in run.artifacts if each.id == int(number)), None)
+        if found is None:
+            return 404, {"message": "Not Found"}
+        if found.expired or found.is_gone:
+            return 410, {"message": "Artifact has expired"}
+        assert self.blobs is not None
+        headers["location"] = f"{self.blobs.url}/artifacts/{found.id}?sig=ASecretSignature"
+        return 302, None
+
     def _wire(self, run: Run) -> Any:
         example = description().example("workflow-run")
         user = {**example["actor"], "login": run.actor}
@@ -289,7 +333,7 @@ class FakeGitHub(FaultyServer):
         return {
             **example, "id": run.id, "workflow_id": self._id_of(run.workflow), "name": run.workflow,
             "path": f".github/workflows/{run.workflow}", "status": run.status, "conclusion": run.conclusion,
-            "event": run.event, "display_title": run.title, "head_branch": "main", "run_attempt": run.attempt,
+            "event": run.event, "display_title": run.title, "head_branch": run.branch, "run_attempt": run.attempt,
             "html_url": f"https://github.com/{REPO}/actions/runs/{run.id}", "actor": user, "triggering_actor": user,
             **{name: self._stamp(at or run.created) for name, at in times.items()},
         }  # fmt: skip

@@ -415,8 +415,8 @@ async def test_no_fault_of_a_server_is_ok(tmp_path: Path, http: Http, fault: str
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({}, "path, url: one of them"),
-        ({"path": "a", "url": "http://a"}, "path, url: one of them"),
+        ({}, "path, url, github: one of them"),
+        ({"path": "a", "url": "http://a"}, "path, url, github: one of them"),
         ({"path": "a/"}, "path: a file"),
         ({"path": "s3://bucket"}, "path: a file, or s3://bucket/key"),
         ({"path": "https://a/b"}, "s3://bucket"),

@@ -11,10 +11,15 @@ name = "scan"
 type = "report"
 url = "https://ci.internal/reports/scan.sarif"
 headers = { Authorization = { env = "CI_AUTHORIZATION" } }
-format = "sarif"                        # looks are enough for all but dvc
+format = "sarif"                        # its looks are enough for all but dvc
 warn = { note = 20 }                    # more of them are a warning; of tests and shares of coverage: fewer
 crit = { warning = 10, error = 0 }      # inf: never
+[[contexts.production.checks]]
+name = "nightly"
+type = "report"
+github = { repo = "acme/shop", workflow = "nightly.yml", artifact = "junit", token = { env = "GITHUB_TOKEN" } }
 ```
+Of a workflow it is the newest artifact of that name, of whatever run has one (`branch = "main"`: of that branch).
 What is counted, and its limits where nobody says otherwise:
 
 | format | counts (`= 0`: more are critical; `~ 0`: more are a warning) |
@@ -42,6 +47,7 @@ from backends.aws.access import AwsAccess
 from backends.checks.age import AHEAD_S
 from backends.checks.findings import Findings, Limits, number
 from backends.checks.report.formats import FORMATS, FormatName, labels_of, read_report
+from backends.checks.report.github import Artifacts, GitHubArtifact
 from backends.checks.report.sources import Page, Source, Stored, Stores
 from backends.credentials import refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError
@@ -51,10 +57,11 @@ from backends.settings import Duration, Secret
 
 
 class ReportCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the report is (one of `path` and `url`), how old it may be, and what is judged.
+    """Where the report is (one of `path`, `url` and `github`), how old it may be, and what is judged.
 
     path: a file, or `s3://bucket/key`.
     url: what answers with it; its age is that of `Last-Modified`.
+    github: the newest artifact of a workflow.
     headers: sent with the request for `url`; a value may be a reference.
     format: what it is; without, what it looks like.
     max_age: one that is older is unknown.
@@ -66,6 +73,7 @@ class ReportCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     path: str | None = None
     url: str | Secret | None = None
+    github: GitHubArtifact | None = None
     headers: dict[str, str | Secret] = {}
     format: FormatName | None = None
     max_age: Duration = Duration(26 * 3600)
@@ -75,8 +83,8 @@ class ReportCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     timeout: Duration = Duration(8)
 
     def __post_init__(self) -> None:
-        if (self.path is None) == (self.url is None):
-            raise ValueError("path, url: one of them")
+        if [self.path, self.url, self.github].count(None) != 2:
+            raise ValueError("path, url, github: one of them")
         if self.path is not None:
             check_location("path", self.path)
             if not self.path.rpartition("/")[2] or (is_s3(self.path) and "/" not in self.path.removeprefix("s3://")):
@@ -116,6 +124,8 @@ class ReportCheck:
         self._source: Source
         if config.path is not None:
             self._source = Stores(config.path, context.base_dir, config.aws, config.timeout)
+        elif config.github is not None:
+            self._source = Artifacts(config.github, context, config.timeout)
         else:
             assert config.url is not None
             self._source = Page(config.url, config.headers, context.base_dir, context.http, config.timeout)

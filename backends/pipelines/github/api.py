@@ -152,13 +152,24 @@ class GitHubApi:
         answer = await self._send("GET", f"/actions/jobs/{job}/logs", redirects=True)
         if answer.status == 200:
             return answer.body.splitlines()[-MAX_LOG_LINES:]
+        lines: deque[bytes] = deque(maxlen=MAX_LOG_LINES)
+        async for line in self._http.lines(self._elsewhere(answer), idle_s=self._config.timeout):
+            lines.append(line)
+        return list(lines)
+
+    async def archive(self, artifact: int) -> bytes:
+        """An artifact, a zip. It lies elsewhere, too. Raises as `get`; `not_found` for one that has expired."""
+        answer = await self._send("GET", f"/actions/artifacts/{artifact}/zip", redirects=True)
+        if answer.status == 200:
+            return answer.body
+        return (await self._http.get(self._elsewhere(answer), timeout=self._config.timeout)).body
+
+    def _elsewhere(self, answer: Answer) -> str:
+        """Where we are sent, without our token: it is another host. Raises BackendError(malformed)."""
         place = answer.headers.get("location", "")
         if not place.startswith("https://" if self._config.url.startswith("https://") else ("http://", "https://")):
             raise BackendError("malformed", f"{answer.url}: redirected to nowhere")
-        lines: deque[bytes] = deque(maxlen=MAX_LOG_LINES)
-        async for line in self._http.lines(place, idle_s=self._config.timeout):  # without our token: it is another host
-            lines.append(line)
-        return list(lines)
+        return place
 
     async def _send(
         self,

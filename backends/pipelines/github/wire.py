@@ -97,6 +97,22 @@ class Runs(Struct, frozen=True):
     total_count: int = 0
 
 
+class Artifact(Struct, frozen=True):
+    """What an attempt of a run has left; nobody can have it once it is `expired`."""
+
+    id: int
+    name: str
+    expired: bool = False
+    created_at: str | None = None
+
+
+class ArtifactList(Struct, frozen=True):
+    """A page of them."""
+
+    artifacts: tuple[Artifact, ...]
+    total_count: int = 0
+
+
 class Step(Struct, frozen=True):
     """A step of a job."""
 
