@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from backends.json_text import decode_text
 from backends.models import Matcher, OrderName
 from backends.ports import Deployed, read_stamp
+from backends.ports.incidents import IncidentOrder
 
 
 class Expected(Struct, frozen=True, kw_only=True):
@@ -128,6 +129,17 @@ class KnownSilence(SilenceExpected, frozen=True, kw_only=True):
 
     silence_id: str | UnsetType = UNSET
     exactly: bool | UnsetType = UNSET
+
+
+class IncidentExpected(Expected, frozen=True, kw_only=True):
+    """Of an order to an incident: as it was, who orders, and what is ordered."""
+
+    order: IncidentOrder
+
+    @property
+    def before(self) -> dict[str, Any]:
+        """Its state, and who has it."""
+        return {"status": self.order.status, "assigned": self.order.assigned}
 
 
 class _Told(Struct):

@@ -40,6 +40,7 @@ class Kind(Struct, frozen=True, kw_only=True):
         a rejection forbids as it does where we move the traffic.
     recorded: it is done once the journal has it. one_order: it is one request to a system, of which a runner that died
         leaves nothing to go on with; overview: the command that shows what came of it.
+    on: the method that a source of alerts must have for it, where sources differ in what they can.
     way: its from → to is one for people; side: they name the side that it is done to. asks: the fields that make two
         requests different, beside those that all have.
     """
@@ -63,6 +64,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     recorded: bool = False
     one_order: bool = False
     overview: str = ""
+    on: str = ""
     way: bool = True
     side: bool = False
     asks: tuple[str, ...] = ()
@@ -128,7 +130,16 @@ def _alert(name: str, verb: str, *menu: Place, expects: str, **more: Any) -> Kin
     return Kind(
         name=name, port="alerts", guard_class="1", doing=_at("actions.orders.alert_order", name.upper()),
         expects=_at(_EXPECTED, expects), verb=verb, menu=menu, one_order=True, overview="`teal alert silences`",
-        asks=("matchers", "for_s"), **more,
+        asks=("matchers", "for_s"), on="silence", **more,
+    )  # fmt: skip
+
+
+def _incident(name: str, verb: str, *menu: Place, guard_class: GuardClass = "1", **more: Any) -> Kind:
+    return Kind(
+        name=name, port="alerts", guard_class=guard_class,
+        doing=_at("actions.orders.incidents", name.replace("-", "_").upper()),
+        expects=_at(_EXPECTED, "IncidentExpected"), verb=verb, menu=menu, one_order=True,
+        overview="`teal alert list`", asks=("to", "params", "for_s"), on="order_incident", **more,
     )  # fmt: skip
 
 
@@ -220,6 +231,23 @@ TABLE: dict[str, Kind] = {
             button="Extend silence", label="extend what silences it to 1h from now",
         ),
         _alert("unsilence", "Unsilence", Place("alert.unsilence", "u"), expects="KnownSilence", label="unsilence it"),
+        _incident(
+            "ack-incident", "Acknowledge", Place("alert.acknowledge", "a"), command="ack",
+            label="acknowledge the incident: it runs out as its service says",
+        ),
+        _incident(
+            "snooze", "Snooze", Place("alert.snooze", "z"), label="snooze the incident for 1h",
+        ),
+        _incident(
+            "resolve", "Resolve", Place("alert.resolve", "r"), guard_class="2", label="resolve the incident",
+            help="Resolve an incident: it calls nobody any more. An acknowledgement never does that.",
+        ),
+        _incident(
+            "escalate", "Escalate", Place("alert.escalate", "l"), guard_class="2", label="call the next level",
+            help="Call the next level of the escalation policy of an incident.",
+        ),
+        _incident("reassign", "Reassign", guard_class="2"),
+        _incident("note-incident", "Note on", command="note"),
     )
 }  # fmt: skip
 

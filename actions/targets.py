@@ -19,6 +19,7 @@ from backends.deployments.common import (
 from backends.errors import BackendError
 from backends.models import CONTROLLER_SIDES
 from backends.ports import Controller, Pipelines, Silencer, Switch
+from backends.ports.incidents import Incidents
 
 A = TypeVar("A")
 
@@ -92,7 +93,14 @@ class SilencerTarget(Struct, frozen=True):
     watchdog: str = ""
 
 
-_AnyTarget = ServiceTarget[Any] | PipelinesTarget | SilencerTarget
+class IncidentsTarget(Struct, frozen=True):
+    """One system of incidents, and its entry."""
+
+    adapter: Incidents
+    entry: Described
+
+
+_AnyTarget = ServiceTarget[Any] | PipelinesTarget | SilencerTarget | IncidentsTarget
 
 
 class Sources:
@@ -136,6 +144,9 @@ class Targets(Protocol):
     async def silencer(self, backend: str) -> SilencerTarget:
         """The system of alerts of that name. Raises BackendError(config) for one that cannot silence."""
 
+    async def incidents(self, backend: str) -> IncidentsTarget | None:
+        """The system of incidents of that name; None where it is one of alerts alone."""
+
 
 async def mover(targets: Targets, service: str) -> SwitchTarget | ControllerTarget:
     """What moves the traffic of that service: its controller, or we over its switch."""
@@ -150,10 +161,15 @@ def moved_by_itself(service: str, kind: str) -> BackendError:
     )
 
 
+async def _alerts(targets: Targets, backend: str) -> SilencerTarget | IncidentsTarget:
+    return await targets.incidents(backend) or await targets.silencer(backend)
+
+
 async def described(targets: Targets, row: KeptEntry) -> Described:
     """What `targets` have for a row of the journal. Raises BackendError."""
     asked: dict[str, Callable[[str], Awaitable[_AnyTarget]]] = {
-        "deployments": partial(mover, targets), "pipelines": targets.pipelines, "alerts": targets.silencer,
+        "deployments": partial(mover, targets), "pipelines": targets.pipelines,
+        "alerts": partial(_alerts, targets),
     }  # fmt: skip
     if row.port not in asked:
         raise BackendError("config", f"nothing of {row.port} is ever ordered", fix="look at the journal")

@@ -5,12 +5,20 @@ from typing import Any, cast
 from msgspec.structs import replace
 
 from actions.described import Described
-from actions.targets import ControllerTarget, PipelinesTarget, SilencerTarget, SwitchTarget, moved_by_itself
+from actions.targets import (
+    ControllerTarget,
+    IncidentsTarget,
+    PipelinesTarget,
+    SilencerTarget,
+    SwitchTarget,
+    moved_by_itself,
+)
 from backends.errors import BackendError
 from backends.ports import Controller, Switch, is_controller
+from backends.ports.incidents import Incidents
 from console.config.evidence import around, sources
 from console.config.load import Context
-from console.ports.alerts import silencer
+from console.ports.alerts import ALERTS, silencer
 from console.ports.deployments import DEPLOYMENTS
 from console.ports.entry import Entry
 from console.ports.pipelines import PIPELINES
@@ -56,6 +64,13 @@ class ConfigTargets:
         """As `switch`; also BackendError(config) for a source of alerts that cannot silence."""
         watchdog = self._adapters.entry("alerts", backend).data.get("watchdog", self._context.config.watchdog)
         return SilencerTarget(silencer(self._adapters, backend), self._driven("alerts", backend), str(watchdog or ""))
+
+    async def incidents(self, backend: str) -> IncidentsTarget | None:
+        """As `switch`; None for a source of alerts alone."""
+        adapter = self._adapters.of(ALERTS, backend)
+        if not hasattr(adapter, "order_incident"):
+            return None
+        return IncidentsTarget(cast(Incidents, adapter), self._driven("alerts", backend))
 
     def _driven(self, port: str, name: str) -> Described:
         entry = self._adapters.entry(port, name)

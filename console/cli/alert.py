@@ -20,7 +20,7 @@ from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
-from console.ports.alerts import silencer
+from console.ports.alerts import ordered_by, silencer
 from console.ports.dashboards import dashboard_of
 from console.printing.output import document, worst_first
 from console.printing.tables import View, item_table
@@ -29,12 +29,17 @@ from console.session import Session
 from console.silences import read_silences, silencers
 from panels.words import dated
 
+_OF_INCIDENTS = {"ack": "ack-incident"}
+"""What a kind is called where the alert is an incident."""
 
-def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None = None) -> RequestMaker:
+
+def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None = None, **more: Any) -> RequestMaker:
     async def request(session: Session) -> Request:
         await session.read(deadline_s=common.timeout_s)
         found = _found(session, ref)
-        return Request(kind=kind, service=found.ref, ref=found.ref, for_s=for_s)
+        is_incident = ordered_by(session.adapters, found.backend) == "order_incident"
+        named = _OF_INCIDENTS.get(kind, kind) if is_incident else kind
+        return Request(kind=named, service=found.ref, ref=found.ref, for_s=for_s, **more)
 
     return request
 
@@ -82,7 +87,8 @@ def show(common: Common, ref: str) -> int:
 @click.option("--for", "for_s", type=DURATION, metavar="TIME", help="How long.  [default: 1h]")
 @click.argument("ref", metavar="REF|NAME")
 def ack(common: Common, writing: Writing, for_s: float | None, ref: str) -> int:
-    """Acknowledge an alert: a silence on what identifies it, marked as an acknowledgement."""
+    """Acknowledge an alert: a silence on what identifies it, marked as an acknowledgement; an incident as its system
+    does, without --for."""
     return act(common, writing, _on_alert(common, "ack", ref, for_s), panels=("alerts",))
 
 
@@ -133,6 +139,37 @@ def extend(common: Common, writing: Writing, for_s: float | None, text: str | No
 def unsilence(common: Common, writing: Writing, ref: str) -> int:
     """End a silence, or the one that hides an alert."""
     return act(common, writing, _on_silence(common, "unsilence", ref, None), panels=("alerts",))
+
+
+@alert.command()
+@common_options()
+@writing_options
+@click.option("--for", "for_s", type=DURATION, metavar="TIME", help="How long.  [default: 1h]")
+@click.argument("ref", metavar="REF|NAME")
+def snooze(common: Common, writing: Writing, for_s: float | None, ref: str) -> int:
+    """Acknowledge an incident for a time; then it is triggered again."""
+    return act(common, writing, _on_alert(common, "snooze", ref, for_s), panels=("alerts",))
+
+
+@alert.command()
+@common_options()
+@writing_options
+@click.option("--to", required=True, metavar="USER", help="By the email, the whole name or the id there.")
+@click.argument("ref", metavar="REF|NAME")
+def reassign(common: Common, writing: Writing, to: str, ref: str) -> int:
+    """Give an incident to somebody else, who is called."""
+    return act(common, writing, _on_alert(common, "reassign", ref, to=to), panels=("alerts",))
+
+
+@alert.command()
+@common_options()
+@writing_options
+@click.argument("ref", metavar="REF|NAME")
+@click.argument("text", nargs=-1, required=True)
+def note(common: Common, writing: Writing, ref: str, text: tuple[str, ...]) -> int:
+    """Write TEXT into the notes of an incident. Several words need no quotes."""
+    params = {"text": " ".join(text)}
+    return act(common, writing, _on_alert(common, "note-incident", ref, params=params), panels=("alerts",))
 
 
 @alert.command()

@@ -71,8 +71,18 @@ def _quiet(alert: Alert) -> str:
 
 
 async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
-    found = await adapters.of(ALERTS, entry.name).alerts()
-    return [warning("blind", _words(alert), "") for alert in found if alert.state == "unknown"]
+    adapter = adapters.of(ALERTS, entry.name)
+    found = await adapter.alerts()
+    blind = [warning("blind", _words(alert), "") for alert in found if alert.state == "unknown"]
+    if not hasattr(adapter, "orders_as"):
+        return blind
+    try:
+        await adapter.orders_as()
+    except BackendError as error:
+        if error.kind != "config":
+            raise
+        return [*blind, warning("nobody", error.message, error.fix)]
+    return blind
 
 
 def _words(alert: Alert) -> str:
@@ -84,8 +94,20 @@ def silencer(adapters: Adapters, name: str) -> Silencer:
     found = adapters.of(ALERTS, name)
     if not hasattr(found, "silence"):
         words = f"alerts.{name} only reads: nothing is acknowledged or silenced there"
-        raise BackendError("config", words, fix="do it in the system that its alerts come from")
+        fix = "do it in the system that its alerts come from"
+        if hasattr(found, "order_incident"):
+            words, fix = f"alerts.{name} has incidents, which are not silenced", "`teal alert snooze`, or `ack`"
+        raise BackendError("config", words, fix=fix)
     return cast("Silencer", found)
+
+
+def ordered_by(adapters: Adapters, name: str) -> str:
+    """The method by which alerts of that source are ordered: of incidents, or of silences."""
+    try:
+        found = adapters.of(ALERTS, name)
+    except BackendError:
+        return "silence"  # which says what is wrong with it
+    return "order_incident" if hasattr(found, "order_incident") else "silence"
 
 
 def why_not_silenced(adapters: Adapters, name: str) -> str:

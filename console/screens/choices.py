@@ -11,7 +11,7 @@ from actions.kinds import kind_of
 from actions.models import ORDER_CLASS, Action, OrderWord, Request
 from backends.models import Alert, Deployment, Item, PipelineRun, Silence
 from backends.text import side_name
-from console.ports.alerts import why_not_silenced
+from console.ports.alerts import ordered_by, why_not_silenced
 from console.screens.choice import Choice, forbidden, places, withheld
 from console.screens.deployment_choices import deployment_choices
 
@@ -137,15 +137,18 @@ def acknowledgement(alert: Alert, session: Session, *, alike: int = 1) -> Choice
 
 def _alert_choices(alert: Alert, session: Session, alike: int) -> list[Choice]:
     nothing = "nothing silences it" if alert.state in _NOT_HIDDEN and alert.ack is None else ""
+    how = ordered_by(session.adapters, alert.backend)
+    no_order = why_not_silenced(session.adapters, alert.backend) if how == "silence" else ""
     why_not = {"extend": nothing, "unsilence": nothing}
-    notes = {"ack": f"acknowledged by {alert.ack.by} already" if alert.ack is not None else ""}
+    acked = f"acknowledged by {alert.ack.by} already" if alert.ack is not None else ""
+    notes = {"ack": acked, "ack-incident": acked}
     return [
         Choice(
             id=place.id,
             key=place.key,
             label=kind.label,
             reason=forbidden(kind, session)
-            or why_not_silenced(session.adapters, alert.backend)
+            or no_order
             or why_not.get(kind.name, "")
             or ("" if alike == 1 or place.form else f"{alike:,} alerts are in one row: v shows each by itself"),
             note=notes.get(kind.name, ""),
@@ -153,6 +156,7 @@ def _alert_choices(alert: Alert, session: Session, alike: int) -> list[Choice]:
             form=place.form,
         )
         for kind, place in places("alerts")
+        if kind.on == how
     ]
 
 

@@ -15,9 +15,10 @@ from actions.ids import new_id
 from actions.journal.journal import Journal
 from actions.journal.rows import Changes, Draft
 from actions.models import Action, Actor, Consent, Plan, Request
-from actions.targets import PipelinesTarget, SilencerTarget
+from actions.targets import IncidentsTarget, PipelinesTarget, SilencerTarget
 from backends.models import Alert, Matcher, PipelineRun, Silence
 from backends.ports import Approval, PipelineInfo, SilenceEffects
+from backends.ports.incidents import Escalation, IncidentNow, Person
 from tests.actions.fake_controller import ControllerTargets, FakeController
 from tests.actions.fake_switch import FakeSwitch, FakeTargets
 from tests.actions.journals import here, owner
@@ -27,7 +28,7 @@ THEN = datetime(2020, 1, 1, 3, 0, tzinfo=UTC)
 ALICE = Actor(login="alice", host="bastion-1")
 FAILED, WAITING, RUNNING = (f"airflow/etl/{state}" for state in ("failed", "waiting", "running"))
 MATCHERS = (Matcher(name="alertname", value="Slow"),)
-ALERT, SILENCED = "am/1", "am/2"
+ALERT, SILENCED, INCIDENT = "am/1", "am/2", "pd/1"
 REQUESTS = [
     Request(kind="flip", service="svc", to="green", strategy="gradual"),
     Request(kind="release", service="svc", version="2.0", strategy="gradual"),
@@ -53,6 +54,12 @@ REQUESTS = [
     Request(kind="silence", service="am/x", matchers=MATCHERS, for_s=7200.0),
     Request(kind="extend", service=SILENCED, ref=SILENCED, for_s=7200.0),
     Request(kind="unsilence", service=SILENCED, ref=SILENCED),
+    Request(kind="ack-incident", service=INCIDENT, ref=INCIDENT),
+    Request(kind="snooze", service=INCIDENT, ref=INCIDENT, for_s=1800.0),
+    Request(kind="resolve", service=INCIDENT, ref=INCIDENT),
+    Request(kind="escalate", service=INCIDENT, ref=INCIDENT),
+    Request(kind="reassign", service=INCIDENT, ref=INCIDENT, to="carol"),
+    Request(kind="note-incident", service=INCIDENT, ref=INCIDENT, params={"text": "on it"}),
 ]
 
 
@@ -99,6 +106,22 @@ class _Silencer:
         return [found] if hiding in ("", "2") else []
 
 
+class _Incidents:
+    async def incident(self, fingerprint: str) -> IncidentNow:
+        return IncidentNow(
+            id="P1", number=7, title="It burns", status="triggered", assigned=(Person(id="U2", name="Bob"),), alerts=1
+        )
+
+    async def orders_as(self) -> Person:
+        return Person(id="U1", name="Alice")
+
+    async def person(self, wanted: str) -> Person:
+        return Person(id=f"U-{wanted}", name=wanted.capitalize())
+
+    async def escalation(self, incident: IncidentNow) -> Escalation:
+        return Escalation(level=2, people=(Person(id="U3", name="Dan"),))
+
+
 class _Targets(FakeTargets):
     def __init__(self, switch: FakeSwitch, config: dict[str, Any]) -> None:
         super().__init__(switch, config)
@@ -111,6 +134,9 @@ class _Targets(FakeTargets):
 
     async def pipelines(self, backend: str) -> PipelinesTarget:
         return PipelinesTarget(_Pipelines(), _told("pipelines", "airflow", backend))
+
+    async def incidents(self, backend: str) -> IncidentsTarget | None:
+        return IncidentsTarget(_Incidents(), _told("alerts", "pagerduty", backend)) if backend == "pd" else None
 
     async def silencer(self, backend: str) -> SilencerTarget:
         return SilencerTarget(_Silencer(), _told("alerts", "alertmanager", backend))

@@ -201,6 +201,9 @@ class FakeTargets:
     async def pipelines(self, backend: str) -> Any:
         raise BackendError("not_found", backend)
 
+    async def incidents(self, backend: str) -> Any:
+        return None
+
     async def silencer(self, backend: str) -> Any:
         raise BackendError("not_found", backend)
 

@@ -19,7 +19,14 @@ from actions.journal.rows import Changes, Event
 from actions.models import Action, Consent, Request
 from actions.runner import run_action
 from actions.starting import Launch
-from actions.targets import ControllerTarget, PipelinesTarget, SilencerTarget, Sources, SwitchTarget
+from actions.targets import (
+    ControllerTarget,
+    IncidentsTarget,
+    PipelinesTarget,
+    SilencerTarget,
+    Sources,
+    SwitchTarget,
+)
 from actions.who import current_actor
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
@@ -45,6 +52,7 @@ class OneService:
         self._config = config
         self.backends: dict[str, PipelinesTarget] = {}
         self.silencers: dict[str, SilencerTarget] = {}
+        self.incident_systems: dict[str, IncidentsTarget] = {}
         self.notify: tuple[Described, ...] = ()
         self.described: tuple[Described, ...] = ()
         self.around = RelatedSources()
@@ -86,6 +94,9 @@ class OneService:
         if backend not in self.backends:
             raise BackendError("not_found", f'no backend "{backend}"', fix="known: none")
         return self.backends[backend]
+
+    async def incidents(self, backend: str) -> IncidentsTarget | None:
+        return self.incident_systems.get(backend)
 
     async def silencer(self, backend: str) -> SilencerTarget:
         if backend not in self.silencers:

@@ -22,6 +22,7 @@ ME = {
     "id": "PXPGF42", "type": "user", "summary": "Alice Greenholt", "name": "Alice Greenholt",
     "email": "alice@example.com", "time_zone": "Europe/Berlin", "html_url": "https://acme.pagerduty.com/users/PXPGF42",
 }  # fmt: skip
+BOB = {**ME, "id": "PBOB", "summary": "Bob Dee", "name": "Bob Dee", "email": "bob@example.com"}
 Handler = Callable[..., tuple[int, Any]]
 
 
@@ -77,14 +78,17 @@ class FakeIncident:
 @dataclass
 class FakePagerDuty(FaultyServer):
     """`is_general`: the key is nobody's. `reads_only`: it may not order. `lose` carries out the next order and loses
-    its answer; `limited`: the next requests are one too many."""
+    its answer, `ignores` answers it and does nothing; `limited`: the next requests are one too many."""
 
     is_general: bool = False
     reads_only: bool = False
     lose: bool = False
+    ignores: bool = False
     limited: int = 0
     remaining: int = 959
-    users: list[dict[str, Any]] = field(default_factory=lambda: [ME])
+    users: list[dict[str, Any]] = field(default_factory=lambda: [ME, BOB])
+    levels: list[list[str]] = field(default_factory=lambda: [["PXPGF42"], ["PBOB"]])
+    notes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     incidents: list[FakeIncident] = field(default_factory=list)
     services: dict[str, tuple[str, str]] = field(default_factory=lambda: {"PIJ90N7": ("Analytics", "PQ9K7I8")})
     _numbers: Any = field(default_factory=lambda: itertools.count(1234))
@@ -145,6 +149,11 @@ class FakePagerDuty(FaultyServer):
             ("GET", "/incidents", self._list),
             ("GET", r"/incidents/(\w+)", self._incident),
             ("GET", r"/incidents/(\w+)/alerts", self._alerts),
+            ("PUT", r"/incidents/(\w+)", self._change),
+            ("POST", r"/incidents/(\w+)/snooze", self._snooze),
+            ("POST", r"/incidents/(\w+)/notes", self._note),
+            ("GET", r"/incidents/(\w+)/notes", self._notes),
+            ("GET", "/oncalls", self._on_calls),
         ]
 
     async def respond(self, writer: Any, request: Received) -> None:
@@ -234,6 +243,63 @@ class FakePagerDuty(FaultyServer):
             for alert in incident.alerts
         ]  # fmt: skip
         return page_of(query, "alerts", found)
+
+    def _by(self) -> str:
+        """Whose order the last request is."""
+        email = self.requests[-1].headers["from"]
+        return next(str(user["id"]) for user in self.users if user["email"] == email)
+
+    def _change(self, query: Any, body: Any, key: str) -> tuple[int, Any]:
+        incident, wanted = self.found(key), body["incident"]
+        if incident is None:
+            return 404, refused(2100, "Not Found")
+        if incident.status == "resolved":
+            return 400, refused(2001, "Invalid Input Provided", "Incident Already Resolved")
+        if self.ignores:
+            return 200, {"incident": self.wire(incident)}
+        incident.updated = datetime.now(UTC)
+        if wanted.get("status") == "acknowledged":
+            self._acknowledge(incident, timedelta(minutes=30))
+        elif wanted.get("status") == "resolved":
+            incident.status = "resolved"
+        if "escalation_level" in wanted:
+            incident.status, incident.acked_by, incident.ack_until = "triggered", "", None
+            incident.assigned = self.levels[wanted["escalation_level"] - 1]
+        if "assignments" in wanted:
+            incident.assigned = [each["assignee"]["id"] for each in wanted["assignments"]]
+        return 200, {"incident": self.wire(incident)}
+
+    def _acknowledge(self, incident: FakeIncident, lasts: timedelta) -> None:
+        incident.status, incident.acked_by, incident.acked_at = "acknowledged", self._by(), datetime.now(UTC)
+        incident.ack_until = incident.acked_at + lasts
+
+    def _snooze(self, query: Any, body: Any, key: str) -> tuple[int, Any]:
+        incident = self.found(key)
+        if incident is None:
+            return 404, refused(2100, "Not Found")
+        self._acknowledge(incident, timedelta(seconds=body["duration"]))
+        return 201, {"incident": self.wire(incident)}
+
+    def _note(self, query: Any, body: Any, key: str) -> tuple[int, Any]:
+        names = {user["id"]: user["summary"] for user in self.users}
+        note = {
+            "id": f"N{len(self.notes)}", "content": body["note"]["content"], "created_at": stamp(datetime.now(UTC)),
+            "user": reference("user", self._by(), names[self._by()]), "channel": {"summary": "The REST API"},
+        }  # fmt: skip
+        self.notes.append((key, note))
+        return 200, {"note": note}
+
+    def _notes(self, query: Any, body: Any, key: str) -> tuple[int, Any]:
+        return 200, {"notes": [note for of, note in self.notes if of == key]}
+
+    def _on_calls(self, query: Any, body: Any) -> tuple[int, Any]:
+        names = {user["id"]: user["summary"] for user in self.users}
+        found = [
+            {"escalation_policy": reference("escalation_policy", "PT20YPA", "Data on call"),
+             "escalation_level": level, "user": reference("user", user, names[user])}
+            for level, users in enumerate(self.levels, 1) for user in users
+        ]  # fmt: skip
+        return page_of(query, "oncalls", found)
 
     def wire(self, incident: FakeIncident) -> dict[str, Any]:
         """As an answer has it."""

@@ -90,6 +90,9 @@ class ConfiguredTargets:
         """None here."""
         raise BackendError("not_found", f"no backend {backend}")
 
+    async def incidents(self, backend: str) -> Any:
+        return None
+
     async def silencer(self, backend: str) -> Any:
         """None here."""
         raise BackendError("not_found", f"no alerts source {backend}")

@@ -61,6 +61,11 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "alert silence": ("error", 2, ["42"]),
     "alert extend": ("error", 2, ["42"]),
     "alert unsilence": ("error", 2, ["42"]),
+    "alert snooze": ("error", 2, ["42"]),
+    "alert resolve": ("error", 2, ["42"]),
+    "alert escalate": ("error", 2, ["42"]),
+    "alert reassign": ("error", 2, ["42", "--to", "bob"]),
+    "alert note": ("error", 2, ["42", "on it"]),
     "alert silences": ("alert.silences", 0, []),
     "deploy status": ("deploy.status", 0, []),
     "deploy flip": ("error", 5, ["nothing"]),
@@ -168,6 +173,7 @@ def test_what_needs_a_confirmation_is_what_changes_something():
     assert writing == {
         *(f"run {word}" for word in ("trigger", "retry", "cancel", "approve", "pause", "unpause")),
         *(f"alert {word}" for word in ("ack", "silence", "extend", "unsilence")),
+        *(f"alert {word}" for word in ("snooze", "resolve", "escalate", "reassign", "note")),
         *(
             f"deploy {word}"
             for word in ("flip", "release", "rollback", "retire", "freeze", "unfreeze", "reject", "accept")

@@ -19,6 +19,7 @@ from typing import Any
 from msgspec import field
 
 from backends.alerts.alertmanager.merge import made_up
+from backends.alerts.pagerduty.orders import Orders
 from backends.alerts.pagerduty.wire import (
     Incident,
     IncidentAlert,
@@ -31,6 +32,7 @@ from backends.errors import BackendError
 from backends.models import Acknowledgement, Alert, AlertState
 from backends.models import Incident as IncidentModel
 from backends.pagerduty.api import PagerDutyAccess, PagerDutyApi, ids_of, page_of, path_of
+from backends.ports.incidents import Escalation, IncidentNow, IncidentOrder, IncidentResult, Person
 from backends.registry import AdapterContext
 from backends.settings import Secret
 from backends.text import clean
@@ -73,7 +75,7 @@ class _Service(Reference, frozen=True):
 
 
 class PagerDutyAlerts:
-    """`Alerts` over the open incidents of an account."""
+    """`Incidents`: the open ones of an account."""
 
     api = 1
     Config = PagerDutyAlertsConfig
@@ -82,6 +84,7 @@ class PagerDutyAlerts:
         self._config = config
         self._name = context.name
         self._api = PagerDutyApi(config, context)
+        self._orders = Orders(self._api, config.from_, context.base_dir)
         self._chosen: dict[str, list[str]] | None = None
         self._looked: dict[str, tuple[Any, list[IncidentAlert]]] = {}
         self._over: dict[str, datetime] = {}
@@ -108,6 +111,32 @@ class PagerDutyAlerts:
     async def aclose(self) -> None:
         """Safe to call twice."""
         await self._api.aclose()
+
+    # ---- orders
+
+    async def incident(self, fingerprint: str) -> IncidentNow:
+        """As the port says."""
+        found = next((each for each in await self.alerts() if each.fingerprint == fingerprint), None)
+        if found is None or found.incident is None:
+            words = f"{self._name} has no open incident {clean(fingerprint, 60)}"
+            raise BackendError("not_found", words, fix="`teal alert list`")
+        return await self._orders.read(found.incident.id)
+
+    async def orders_as(self) -> Person:
+        """The token's own user, or the one whose email `from` is."""
+        return await self._orders.orders_as()
+
+    async def person(self, wanted: str) -> Person:
+        """As the port says."""
+        return await self._orders.person(wanted)
+
+    async def escalation(self, incident: IncidentNow) -> Escalation:
+        """By who is on call on each level of the incident's policy now."""
+        return await self._orders.escalation(incident)
+
+    async def order_incident(self, order: IncidentOrder) -> IncidentResult:
+        """As the port says; a look before stands in for compare-and-swap, which PagerDuty has not."""
+        return await self._orders.order(order)
 
     # ---- inside
 

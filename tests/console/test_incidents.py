@@ -1,0 +1,101 @@
+"""Incidents of PagerDuty at the command line: listed, ordered, doubted."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.cli.commands import teal
+from console.cli.ending import run_command
+from tests.backends.fake_pagerduty import TOKEN, FakePagerDuty
+
+Teal = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePagerDuty]:
+    """On a loop of its own: a command has one, too."""
+    monkeypatch.setenv("PAGERDUTY_TOKEN", TOKEN)
+    server, loop = FakePagerDuty(), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
+    yield server
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+    assert server.complaints == []
+
+
+@pytest.fixture
+def run(
+    server: FakePagerDuty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Teal:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        '[contexts.c]\n[[contexts.c.alerts]]\nname = "pd"\ntype = "pagerduty"\n'
+        f'url = "{server.url}"\ntoken = {{ env = "PAGERDUTY_TOKEN" }}\n'
+    )
+    config.chmod(0o600)
+    monkeypatch.setenv("TEAL_CONFIG", str(config))
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
+
+    def called(*words: str) -> tuple[int, Any]:
+        call = [*words, "-o", "json"]
+        monkeypatch.setattr("sys.argv", ["teal", *call])
+        code = run_command(teal, call)
+        return code, json.loads(capsys.readouterr().out)
+
+    return called
+
+
+def test_an_incident_is_listed_with_who_has_it(run: Teal, server: FakePagerDuty) -> None:
+    incident = server.trigger("k", {"alertname": "Slow", "dataset": "customers"})
+    code, told = run("alert", "list")
+    (item,) = told["items"]
+    assert (code, item["name"], item["state"], item["incident"]["number"]) == (0, "Slow", "firing", incident.number)
+    assert item["incident"]["assigned"] == ["Alice Greenholt"]
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "status"),
+    [
+        (("ack",), "ack-incident", "acknowledged"), (("snooze", "--for", "30m"), "snooze", "acknowledged"),
+        (("resolve", "--override", "still-firing", "--reason", "known"), "resolve", "resolved"),
+        (("escalate",), "escalate", "triggered"), (("reassign", "--to", "Bob Dee"), "reassign", "triggered"),
+        (("note", "disk is full"), "note-incident", "triggered"),
+    ],
+)  # fmt: skip
+def test_each_order_by_the_name_of_its_alert(
+    run: Teal, server: FakePagerDuty, words: tuple[str, ...], kind: str, status: str
+) -> None:
+    incident = server.trigger("k", {"alertname": "Slow"})
+    word, *more = words
+    code, told = run("alert", word, "Slow", *more, "-y", "--foreground")
+    (action,) = told["items"]
+    assert (code, action["kind"], action["status"], action["changed"]) == (0, kind, "succeeded", True), told
+    assert (incident.status, len(server.orders)) == (status, 1)
+
+
+def test_what_still_fires_is_not_resolved_by_accident(run: Teal, server: FakePagerDuty) -> None:
+    server.trigger("k", {"alertname": "Slow"})
+    code, told = run("alert", "resolve", "Slow", "-y", "--foreground")
+    assert (code, server.orders) == (3, []), told
+
+
+def test_an_incident_is_not_silenced(run: Teal, server: FakePagerDuty) -> None:
+    server.trigger("k", {"alertname": "Slow"})
+    code, told = run("alert", "silence", "Slow", "-y", "--foreground")
+    assert (code, server.orders) == (2, [])
+    assert "snooze" in told["errors"][0]["fix"]
+
+
+def test_the_doctor_says_that_a_general_key_orders_nothing(run: Teal, server: FakePagerDuty) -> None:
+    server.is_general = True
+    _, told = run("doctor")
+    assert "nobody's" in json.dumps(told)
