@@ -94,8 +94,8 @@ ADAPTERS: dict[str, str] = {
 
 REMEMBERING = frozenset(
     {
-        "alerts.cloudwatch", "deployments.argo-rollouts", "deployments.gateway-api", "deployments.istio",
-        "deployments.kubernetes",
+        "alerts.cloudwatch", "alerts.pagerduty", "deployments.argo-rollouts", "deployments.gateway-api",
+        "deployments.istio", "deployments.kubernetes",
     }
 )  # fmt: skip
 """Those of them that tell `events` of what was, known before any of them is imported: the first paint waits for it."""

@@ -42,6 +42,10 @@ class Description:
         (content,) = described["content"].values()
         return copy.deepcopy(self._resolved(next(iter(content["examples"].values())))["value"])
 
+    def misfits(self, name: str, value: Any) -> list[str]:
+        """What of `value` is not as the schema of that name."""
+        return self._against({"$ref": f"#/components/schemas/{name}"}, value)
+
     def complaints(
         self,
         method: str,

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from backends.alerts.pagerduty import history
 from backends.alerts.pagerduty import incidents as pagerduty
 from backends.alerts.pagerduty.incidents import PagerDutyAlerts
 from backends.alerts.pagerduty.wire import Incident, IncidentAlert
@@ -211,6 +212,54 @@ async def test_one_that_is_not_there_is_no_empty_list(connect: Connect, chosen: 
     with pytest.raises(BackendError, match="PagerDuty has no") as caught:
         await connect(**chosen).alerts()
     assert caught.value.kind == "config"
+
+
+async def test_what_happened_to_incidents(adapter: PagerDutyAlerts, server: FakePagerDuty) -> None:
+    now = datetime.now(UTC)
+    over = server.trigger("a", {"alertname": "Slow", "dataset": "customers"}, title="It burns", ago=3 * HOUR)
+    server.log(over, "trigger", over.created, "Triggered through the API.")
+    server.log(over, "notify", over.created, "Notified Alice by phone.")
+    server.log(over, "acknowledge", over.created + HOUR / 2, "Acknowledged by Alice.")
+    server.log(over, "annotate", over.created + HOUR / 2, "Note added by Alice.", note="disk is full")
+    server.log(over, "resolve", over.created + HOUR, "Resolved by Alice.")
+    server.ends("a")
+    still = server.trigger("b", {"alertname": "Full"}, ago=HOUR, severity="warning")
+    server.log(still, "trigger", still.created, "Triggered through the API.")
+    server.log(still, "exhaust_escalation_path", still.created + HOUR / 2, "Nobody is left to call.")
+    shown = {alert.name: alert.ref for alert in await adapter.alerts()}
+    first, acked, noted, resolved, second, exhausted = await adapter.events(now - 4 * HOUR, now)
+    assert (first.kind, first.subject, first.until, first.going_on, first.health) == (
+        "alert", "Slow customers", over.created + HOUR, False, "critical",
+    )  # fmt: skip
+    assert [event.kind for event in (acked, noted, resolved, exhausted)] == ["incident"] * 4
+    assert acked.text == f"incident [#{over.number}] It burns: Acknowledged by Alice."
+    assert noted.text.endswith("disk is full")
+    assert resolved.ref == first.ref
+    assert (second.ref, second.going_on, second.until, second.health) == (shown["Full"], True, None, "warning")
+    assert exhausted.health == "warning"
+    asked = len(server.requests)
+    await adapter.events(now - 4 * HOUR, now)
+    assert len(server.requests) == asked + 1, "what an incident was about is asked once"
+
+
+async def test_entries_of_other_services_are_left_out(connect: Connect, server: FakePagerDuty) -> None:
+    server.services["P2"] = ("Billing", "PTEAM2")
+    other = server.trigger("b", {}, service=("P2", "Billing"))
+    server.log(other, "trigger", other.created, "Triggered.")
+    now = datetime.now(UTC)
+    assert await connect(services=["Analytics"]).events(now - HOUR, now + HOUR) == []
+
+
+async def test_a_history_that_is_cut_says_so(
+    adapter: PagerDutyAlerts, server: FakePagerDuty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MAX_ENTRIES", 2)
+    incident = server.trigger("a", {}, ago=HOUR)
+    for minutes in range(3):
+        server.log(incident, "acknowledge", incident.created + timedelta(minutes=minutes), "Acknowledged by Alice.")
+    now = datetime.now(UTC)
+    gap, *found = await adapter.events(now - 2 * HOUR, now)
+    assert (gap.kind, gap.at, gap.until, len(found)) == ("unwatched", now - 2 * HOUR, found[0].at, 2)
 
 
 async def test_while_it_is_limited_the_incidents_stay_what_they_are(

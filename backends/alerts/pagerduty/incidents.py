@@ -19,7 +19,8 @@ from typing import Any
 from msgspec import field
 
 from backends.alerts.alertmanager.merge import made_up
-from backends.alerts.pagerduty.orders import Orders
+from backends.alerts.pagerduty.history import entries_between, events_of, incidents_in
+from backends.alerts.pagerduty.orders import One, Orders
 from backends.alerts.pagerduty.wire import (
     Incident,
     IncidentAlert,
@@ -29,7 +30,7 @@ from backends.alerts.pagerduty.wire import (
     worst,
 )
 from backends.errors import BackendError
-from backends.models import Acknowledgement, Alert, AlertState
+from backends.models import Acknowledgement, Alert, AlertState, TimelineEvent
 from backends.models import Incident as IncidentModel
 from backends.pagerduty.api import PagerDutyAccess, PagerDutyApi, ids_of, page_of, path_of
 from backends.ports.incidents import Escalation, IncidentNow, IncidentOrder, IncidentResult, Person
@@ -42,6 +43,7 @@ MAX_INCIDENTS = 1000
 MAX_LOOKS = 100
 """So many incidents are asked for their alerts in one read, newest first; the others in the next ones."""
 SIDE_BY_SIDE = 4
+MAX_KNOWN = 2000
 _STATES: dict[str, AlertState] = {"triggered": "firing", "acknowledged": "acknowledged"}
 
 
@@ -88,6 +90,7 @@ class PagerDutyAlerts:
         self._chosen: dict[str, list[str]] | None = None
         self._looked: dict[str, tuple[Any, list[IncidentAlert]]] = {}
         self._over: dict[str, datetime] = {}
+        self._known: dict[str, Alert] = {}
 
     async def alerts(self) -> list[Alert]:
         """Those triggered and acknowledged, newest first, and one of state `unknown` where there are more than are
@@ -103,10 +106,23 @@ class PagerDutyAlerts:
         for incident in incidents:
             alert = self._alert(incident, self._looked.get(incident.id, (None, []))[1])
             alerts[alert.ref if alert.ref not in alerts else incident.id] = alert
+            self._known[incident.id] = alert
         if is_all:
             return list(alerts.values())
         words = f"more than {MAX_INCIDENTS:,} incidents are open, older ones are not read: choose `services` or `teams`"
         return [*alerts.values(), made_up(self._name, "PagerDutyIncidents", words)]
+
+    async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
+        """As the port says, by the log entries of incidents: also who acknowledged, escalated or noted what."""
+        entries, is_all = await entries_between(self._api, since, until, await self._filters())
+        unknown = [id_ for id_ in incidents_in(entries) if id_ not in self._known]
+        await few_at_a_time(SIDE_BY_SIDE, (partial(self._learn, id_) for id_ in unknown[-MAX_LOOKS:]))
+        found = events_of(entries, self._name, self._known.get)
+        if is_all or not entries:
+            return found
+        words = f"{self._api.where}: more than {len(entries):,} log entries: nothing before is read"
+        gap = TimelineEvent(at=since, kind="unwatched", ref=self._name, text=words, until=entries[0].at)
+        return [gap, *found]
 
     async def aclose(self) -> None:
         """Safe to call twice."""
@@ -166,6 +182,19 @@ class PagerDutyAlerts:
         self._looked = {key: known for key, known in self._looked.items() if key in there}
         changed = [each for each in incidents if self._looked.get(each.id, (None,))[0] != each.version]
         await few_at_a_time(SIDE_BY_SIDE, (partial(self._look_at, incident) for incident in changed[:MAX_LOOKS]))
+
+    async def _learn(self, id_: str) -> None:
+        """What an incident that is over was about."""
+        if len(self._known) > MAX_KNOWN:
+            self._known.clear()
+        try:
+            incident = (await self._api.get(path_of("incidents", id_), One)).incident
+        except BackendError as error:
+            if error.kind not in ("not_found", "rate_limited"):
+                raise
+            return
+        await self._look_at(incident)
+        self._known[id_] = self._alert(incident, self._looked.pop(id_, (None, []))[1])
 
     async def _look_at(self, incident: Incident) -> None:
         path = path_of("incidents", incident.id, "alerts")

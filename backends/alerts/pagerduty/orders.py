@@ -29,7 +29,9 @@ class _User(Struct):
     email: str = ""
 
 
-class _One(Struct):
+class One(Struct):
+    """The answer that is one incident."""
+
     incident: Incident
 
 
@@ -64,7 +66,7 @@ class Orders:
 
     async def read(self, incident: str) -> IncidentNow:
         """Raises BackendError(not_found)."""
-        return incident_now((await self._api.get(path_of("incidents", incident), _One)).incident)
+        return incident_now((await self._api.get(path_of("incidents", incident), One)).incident)
 
     async def orders_as(self) -> Person:
         """As the port says."""
@@ -84,7 +86,7 @@ class Orders:
 
     async def escalation(self, incident: IncidentNow) -> Escalation:
         """As the port says, by who is on call on each level now."""
-        policy = (await self._api.get(path_of("incidents", incident.id), _One)).incident.escalation_policy
+        policy = (await self._api.get(path_of("incidents", incident.id), One)).incident.escalation_policy
         asked = {"escalation_policy_ids[]": [policy.id], "earliest": "true"}
         calls, _ = await self._api.pages("/oncalls", "oncalls", _OnCall, asked)
         assigned = set(ids_of(incident.assigned))
@@ -146,10 +148,10 @@ class Orders:
         if order.what == "note":
             await self._api.write("POST", f"{path}/notes", {"note": {"content": order.text}}, _Noted, by=email)
         elif order.what == "snooze":
-            await self._api.write("POST", f"{path}/snooze", {"duration": round(order.for_s)}, _One, by=email)
+            await self._api.write("POST", f"{path}/snooze", {"duration": round(order.for_s)}, One, by=email)
         else:
             body = {"incident": {"type": "incident_reference", **_CHANGES[order.what](order)}}
-            await self._api.write("PUT", path, body, _One, by=email)
+            await self._api.write("PUT", path, body, One, by=email)
 
     async def _was_done(self, order: IncidentOrder, before: IncidentNow, began: datetime) -> bool:
         if order.what != "note":
