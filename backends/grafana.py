@@ -3,6 +3,8 @@
 API: https://grafana.com/docs/grafana/latest/developers/http_api/
 """
 
+from datetime import datetime
+
 from msgspec import Struct, field
 
 from backends.credentials import Authentication, refuse_bad_url, refuse_literal_secrets
@@ -10,7 +12,14 @@ from backends.entered import EnteredHttp
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
 
+OURS = "tealdeck"
+"""A tag of each annotation that is made from here."""
 ORG_HEADER = "X-Grafana-Org-Id"
+
+
+def epoch_ms(at: datetime) -> int:
+    """As Grafana counts time."""
+    return round(at.timestamp() * 1000)
 
 
 class GrafanaAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

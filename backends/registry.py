@@ -89,13 +89,14 @@ ADAPTERS: dict[str, str] = {
     "notify.email": "backends.notify.email:EmailNotifier",
     "notify.sns": "backends.notify.sns:SnsNotifier",
     "notify.teams": "backends.notify.teams:TeamsNotifier",
+    "notify.grafana": "backends.notify.grafana:GrafanaNotifier",
     "notify.pagerduty": "backends.notify.pagerduty:PagerDutyNotifier",
 }
 
 REMEMBERING = frozenset(
     {
-        "alerts.cloudwatch", "alerts.pagerduty", "deployments.argo-rollouts", "deployments.gateway-api",
-        "deployments.istio", "deployments.kubernetes",
+        "alerts.cloudwatch", "alerts.grafana", "alerts.pagerduty", "deployments.argo-rollouts",
+        "deployments.gateway-api", "deployments.istio", "deployments.kubernetes",
     }
 )  # fmt: skip
 """Those of them that tell `events` of what was, known before any of them is imported: the first paint waits for it."""

@@ -28,7 +28,7 @@ async def post(
 ) -> Answer:
     """Send `body` as JSON, once. Raises BackendError as `Http.request`, with `label` where the URL would stand."""
     sending = http.request("POST", url, json=body, headers=headers, auth=auth, timeout=timeout)
-    return await _said_by_label(sending, url, label)
+    return await said_by_label(sending, url, label)
 
 
 async def reach(
@@ -39,14 +39,15 @@ async def reach(
     # A server that answers a HEAD with a body would spoil the next answer on the same connection.
     asked = {**(headers or {}), "connection": "close"}
     asking = http.request("HEAD", url, headers=asked, timeout=timeout, accept_errors=True)
-    status = (await _said_by_label(asking, url, label)).status
+    status = (await said_by_label(asking, url, label)).status
     if status in _NOT_THERE:
         raise BackendError("unreachable", f"{label}: HTTP {status}", status=status)
     if status in _WHO_ARE_YOU:
         raise BackendError("auth", f"{label}: HTTP {status}", fix=FIX_REFUSED, status=status)
 
 
-async def _said_by_label(asking: Awaitable[Answer], url: str, label: str) -> Answer:
+async def said_by_label(asking: Awaitable[Answer], url: str, label: str) -> Answer:
+    """What `asking` for `url` gives. Raises BackendError as `post`."""
     failure: BackendError
     try:
         return await asking

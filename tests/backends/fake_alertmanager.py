@@ -163,6 +163,7 @@ class Handler(BaseHTTPRequestHandler):
     """Alertmanager's paths."""
 
     fake: FakeAlertmanager
+    body: Any = None
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
@@ -192,9 +193,9 @@ class Handler(BaseHTTPRequestHandler):
             self._answer("silence not found", 404)
 
     def do_POST(self) -> None:
+        self.body = body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.took():
             return
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self._begin()
         if not self.may_post(body):
             self._answer({"message": "You'll need additional permissions to perform this action."}, 403)
@@ -202,6 +203,11 @@ class Handler(BaseHTTPRequestHandler):
             self._order(lambda: {"silenceID": self.fake.put(body)})
         else:
             self._answer({"code": 415}, 415)
+
+    def do_PATCH(self) -> None:
+        self.body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if not self.took():
+            self._answer({"code": 405, "message": "method PATCH is not allowed"}, 405)
 
     def may_post(self, body: dict[str, Any]) -> bool:
         """Whether that silence may be made."""

@@ -5,6 +5,8 @@ that its own pages are sent (`RuleResponse` of its Swagger file, which is not ke
 documentation of roles has them: a token with the rights of a folder may not read all alerts, and may silence a rule.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -67,6 +69,8 @@ class FakeGrafana(FakeAlertmanager):
     token: str = "glsa_token"
     rights: str = "all"
     seen: list[dict[str, str]] = field(default_factory=list)
+    annotations: dict[int, dict[str, Any]] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1123))
 
     @property
     def base(self) -> str:
@@ -76,6 +80,17 @@ class FakeGrafana(FakeAlertmanager):
     def handler(self) -> type[Handler]:
         """As the base says."""
         return _GrafanaHandler
+
+    def annotate(self, **said: Any) -> int:
+        """An annotation as the answers of Grafana's documentation have it; returns its id."""
+        number, now = next(self.numbers), round(self.now().timestamp() * 1000)
+        self.annotations[number] = {
+            "id": number, "alertId": 0, "alertName": "", "dashboardId": 0, "dashboardUID": None, "panelId": 0,
+            "userId": 1, "login": "sa-1-tealdeck", "newState": "", "prevState": "", "created": now, "updated": now,
+            "time": now, "text": "", "tags": [], "data": {}, **said,
+        }  # fmt: skip
+        self.annotations[number].setdefault("timeEnd", self.annotations[number]["time"])
+        return number
 
     def shown_alerts(self, filters: list[str]) -> list[dict[str, Any]]:
         """What the rules have sent: `state/compat.go` renames those without data."""
@@ -125,6 +140,8 @@ class _GrafanaHandler(Handler):
         path, given = parts.path, parse_qs(parts.query)
         if path in self.fake.answers:
             self._answer(self.fake.answers[path][1], self.fake.answers[path][0])
+        elif path.startswith("/api/annotations"):
+            self._answer(*self._annotations(path.removeprefix("/api/annotations").strip("/"), given))
         elif path.startswith("/api/prometheus/"):
             status, body = self.fake.listed(path.split("/")[3], given)
             self._answer(body, status)
@@ -133,6 +150,28 @@ class _GrafanaHandler(Handler):
         else:
             return False
         return True
+
+    def _annotations(self, number: str, given: dict[str, list[str]]) -> tuple[object, int]:
+        known = self.fake.annotations
+        if number and int(number) not in known:
+            return {"message": "Annotation not found", "traceID": ""}, 404
+        if self.command == "PATCH":
+            known[int(number)].update(self.body)
+            return {"message": "Annotation patched"}, 200
+        if self.command == "POST":
+            return {"message": "Annotation added", "id": self.fake.annotate(**self.body)}, 200
+        if number:
+            return known[int(number)], 200
+        begin, end = (int(given.get(name, [default])[0]) for name, default in (("from", "0"), ("to", str(2**53))))
+        found = [
+            each
+            for each in sorted(known.values(), key=lambda each: -each["time"])
+            if each["time"] <= end
+            and each["timeEnd"] >= begin
+            and set(given.get("tags", [])) <= set(each["tags"])
+            and (given.get("type") != ["annotation"] or not each["alertId"])
+        ]
+        return found[: int(given.get("limit", ["100"])[0])], 200
 
     def may_post(self, body: dict[str, Any]) -> bool:
         """With the rights of a folder, a silence of one rule."""

@@ -328,3 +328,40 @@ async def test_a_thousand_under_silences_leave_the_event_loop_free(fake: FakeGra
     beating.cancel()
     assert sum(each.state == "silenced" for each in found) == 111
     assert late < 0.5
+
+
+async def test_annotations_of_others_are_events(fake: FakeGrafana, connect: Connect) -> None:
+    until = datetime.now(UTC).replace(microsecond=0)
+    since = until - timedelta(hours=1)
+    begin, end = (round((since + timedelta(minutes=each)).timestamp() * 1000) for each in (10, 20))
+    fake.annotate(text="before all", time=begin - 3_600_000)
+    fake.annotate(text="an alert", time=begin, alertId=4)
+    fake.annotate(text="ours", time=begin, tags=["tealdeck", "action:1"])
+    fake.annotate(text="deploy &lt;2.4&gt;\x1b[31m", time=end, login="mia", tags=["deploy"], dashboardUID="d1")
+    fake.annotate(text="load test", time=begin, timeEnd=end, login="")
+    first, second = await connect().events(since, until)
+    assert (first.kind, first.text, first.at, first.until) == (
+        "annotation", "load test", since + timedelta(minutes=10), since + timedelta(minutes=20)
+    )  # fmt: skip
+    assert (second.text, second.until, second.ref) == ("deploy <2.4> by mia [deploy]", None, "grafana")
+    assert second.url == f"{fake.base}/d/d1?from={end - 1_800_000}&to={end + 1_800_000}"
+    assert await connect(annotations=False).events(since, until) == []
+
+
+async def test_more_annotations_than_are_read_are_told(
+    fake: FakeGrafana, adapter: GrafanaAlerts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.alerts.grafana.annotations.MOST", 2)
+    until = datetime.now(UTC)
+    for minutes in (3, 2, 1):
+        fake.annotate(text=f"{minutes}", time=round((until - timedelta(minutes=minutes)).timestamp() * 1000), login="")
+    events = await adapter.events(until - timedelta(hours=1), until)
+    assert [(each.kind, each.text) for each in events][1:] == [("annotation", "2"), ("annotation", "1")]
+    assert (events[0].kind, events[0].until) == ("unwatched", events[1].at)
+
+
+async def test_a_token_that_may_read_no_annotations_is_an_error(fake: FakeGrafana, adapter: GrafanaAlerts) -> None:
+    fake.answers["/api/annotations"] = (403, {"message": "Access denied"})
+    with pytest.raises(BackendError) as caught:
+        await adapter.events(datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
+    assert caught.value.kind == "auth"

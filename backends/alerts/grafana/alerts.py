@@ -7,6 +7,7 @@ url = "https://grafana.internal"
 token = { env = "GRAFANA_TOKEN" }   # of a service account
 folders = ["Data Platform"]         # UIDs or titles; default: all that the token may read
 datasources = ["prom-eu"]           # UIDs of data sources whose own rules are read, too
+annotations = true                  # those of others are events of the timeline
 ```
 An alert without data or in error is of state `unknown`, also where its rule takes that as normal. Rules are only read,
 provisioned or not; what is written are silences. One of a row names its rule (`__alert_rule_uid__`), so that rights on
@@ -26,6 +27,7 @@ from backends.alerts.alertmanager.merge import made_up
 from backends.alerts.alertmanager.peers import Peer
 from backends.alerts.alertmanager.silences import Silences
 from backends.alerts.alertmanager.wire import WireSilence, silence_model, under
+from backends.alerts.grafana.annotations import annotations_between
 from backends.alerts.grafana.rules import RULE_UID, GrafanaRows
 from backends.alerts.matchers import exact_matchers, refuse_all_embracing
 from backends.alerts.prometheus.reading import RuleRows, watched
@@ -36,7 +38,7 @@ from backends.grafana import GrafanaAccess
 from backends.http import decode_json
 from backends.metrics.prometheus.wire import Envelope
 from backends.missing import missing
-from backends.models import Alert, Matcher, Silence
+from backends.models import Alert, Matcher, Silence, TimelineEvent
 from backends.ports import SilenceEffects, SilenceResult
 from backends.redaction import quoted, redact_url
 from backends.registry import AdapterContext
@@ -55,6 +57,7 @@ class GrafanaConfig(GrafanaAccess, frozen=True, kw_only=True, forbid_unknown_fie
     """Which rules of one Grafana.
 
     folders: only rules in these, and in what is below them: UIDs, or titles with those above (`Data/Quality`).
+    annotations: whether those that others made are events of the timeline; it needs `annotations:read`.
     datasources: UIDs of Prometheus, Mimir or Loki data sources, whose own rules are read, too.
     group_by: the labels that, with the name, make a group on the screen.
     watchdog: the alert that always fires; by default the context's.
@@ -63,6 +66,7 @@ class GrafanaConfig(GrafanaAccess, frozen=True, kw_only=True, forbid_unknown_fie
 
     folders: tuple[str, ...] = ()
     datasources: tuple[str, ...] = ()
+    annotations: bool = True
     group_by: tuple[str, ...] = GROUP_BY
     watchdog: str | None = None
     visible_within: Duration = Duration(10)
@@ -105,6 +109,12 @@ class GrafanaAlerts:
         alerts = [under(alert, hiding.get(alert.fingerprint, ())) for alert in found]
         alerts = watched(self._name, alerts, self._watchdog, f"Grafana ({self._where})")
         return sorted(alerts, key=lambda alert: (alert.name, alert.ref))
+
+    async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
+        """As the port says: annotations that people and other programs made. Raises BackendError."""
+        if not self._config.annotations:
+            return []
+        return await annotations_between(self._client, self._config.base, self._name, since, until)
 
     async def aclose(self) -> None:
         """The HTTP client is shared; nothing of its own is open."""
