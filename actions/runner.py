@@ -8,7 +8,17 @@ from msgspec.structs import replace
 from actions.doing import Doing, Ground, doing_of
 from actions.journal.config_entry import EDITED, FindEntry, must_be_same_object, same_entry
 from actions.journal.journal import Journal
-from actions.journal.lease import Lease, LeaseHeld, LeaseLost, leave_words, owner_file, release, take, why_ended
+from actions.journal.lease import (
+    Lease,
+    LeaseHeld,
+    LeaseLost,
+    handed_over,
+    leave_words,
+    owner_file,
+    release,
+    take,
+    why_ended,
+)
 from actions.journal.steering import STOPPING, begun_back
 from actions.kinds import kind_of
 from actions.models import ENDED, Action, ActionStatus, Owner, Plan
@@ -30,6 +40,7 @@ async def run_action(
     *,
     park: asyncio.Event | None = None,
     digest: str = "",
+    lock: int = -1,
 ) -> Action | None:
     """Run an action to its end, or to an open state that waits for a person; None where another runner has it.
 
@@ -38,13 +49,14 @@ async def run_action(
     BackendError, with nothing begun; JournalError where the plan in the journal is not the one that was agreed to, by
     the audit and by the `digest` that whoever started this runner told it, or where what was recorded makes no sense.
     What an earlier runner has done is read from the journal and looked for, never done again unseen. `park`, once set,
-    leaves the action at the next safe point to whoever resumes it.
+    leaves the action at the next safe point to whoever resumes it. `lock` is the file of the action, which whoever
+    started this process may have opened and locked: it is released here.
     """
     path = owner_file(journal.location.directory, action_id)
-    descriptor: int | None = None
+    descriptor = lock if handed_over(lock, path) else None
     with contextlib.suppress(OSError):  # a disk without room keeps nobody from running; then only the lease counts
         # First of all: while it has no lease yet, this says that it lives.
-        descriptor = await asyncio.to_thread(take, path)
+        descriptor = descriptor if descriptor is not None else await asyncio.to_thread(take, path)
     # Who holds the file lives, but may be stopped: then its lease has run out, and that is what counts.
     owner = runner_owner("" if descriptor is None else str(path))
     found: Action | None = None

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from actions.journal.config_entry import FindEntry
 from actions.journal.journal import Journal
-from actions.journal.lease import leave_behind, why_ended
+from actions.journal.lease import handed_over, leave_behind, owner_file, why_ended
 from actions.journal.location import JournalLocation, journal_location
 from actions.runner import run_action
 from actions.targets import described
@@ -30,25 +30,34 @@ from console.config_targets import ConfigTargets
 from console.errors import CommandError
 from console.paths import state_dir
 from console.reading.adapters import Adapters
-from console.runners import CONFIG_VARIABLE, CONTEXT_VARIABLE, DIGEST_VARIABLE, JOURNAL_VARIABLE, build_described
+from console.runners import (
+    CONFIG_VARIABLE,
+    CONTEXT_VARIABLE,
+    DIGEST_VARIABLE,
+    JOURNAL_VARIABLE,
+    LOCK_VARIABLE,
+    build_described,
+)
 
 
-async def run_in_process(action_id: str, location: JournalLocation, own: FindEntry, digest: str) -> None:
+async def run_in_process(
+    action_id: str, location: JournalLocation, own: FindEntry, digest: str, lock: int = -1
+) -> None:
     """Run an action to its end with a journal of its own. Raises BackendError."""
     journal = Journal(location)
     try:
-        await run_action(action_id, journal, build_described, own, digest=digest)
+        await run_action(action_id, journal, build_described, own, digest=digest, lock=lock)
     finally:
         await journal.aclose()
 
 
-async def _run(action_id: str, location: JournalLocation, config: str, context: str, digest: str) -> None:
+async def _run(action_id: str, location: JournalLocation, config: str, context: str, digest: str, lock: int) -> None:
     """With the entries of a config as they are now. Raises BackendError, CommandError."""
     found = select(config, context).context
     set_place(os.environ.pop(PLACE_VARIABLE, ""))  # commands that it prints are those of who started it
     adapters = Adapters(found)
     try:
-        await run_in_process(action_id, location, partial(described, ConfigTargets(found, adapters)), digest)
+        await run_in_process(action_id, location, partial(described, ConfigTargets(found, adapters)), digest, lock)
     finally:
         await adapters.aclose()
 
@@ -64,15 +73,17 @@ def main() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     action_id = sys.argv[1]
     journal, config, context = map(os.environ.pop, (JOURNAL_VARIABLE, CONFIG_VARIABLE, CONTEXT_VARIABLE))
-    digest = os.environ.pop(DIGEST_VARIABLE, "")
+    digest, lock = os.environ.pop(DIGEST_VARIABLE, ""), int(os.environ.pop(LOCK_VARIABLE, "-1"))
     directory = None
     try:
         location = journal_location(journal, os.environ)
         directory = location.directory
-        asyncio.run(_run(action_id, location, config, context, digest))
+        asyncio.run(_run(action_id, location, config, context, digest, lock))
     except Exception as error:
         _write_down(directory, action_id, error)
         if directory is not None:
+            if handed_over(lock, owner_file(directory, action_id)):  # it failed before it took that over
+                os.close(lock)
             leave_behind(directory, action_id, why_ended(error))
         return 1
     return 0

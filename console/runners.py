@@ -4,6 +4,7 @@ A detached one is `console.runner`.
 """
 
 import asyncio
+import contextlib
 import os
 import shlex
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 from actions.described import Described
 from actions.journal.config_entry import FindEntry
 from actions.journal.journal import Journal
+from actions.journal.lease import owner_file, release, take
 from actions.journal.location import JournalLocation
 from actions.models import Action
 from actions.runner import run_action
@@ -28,6 +30,7 @@ JOURNAL_VARIABLE = "TEAL_RUNNER_JOURNAL"
 CONFIG_VARIABLE = "TEAL_RUNNER_CONFIG"
 CONTEXT_VARIABLE = "TEAL_RUNNER_CONTEXT"
 DIGEST_VARIABLE = "TEAL_RUNNER_PLAN"
+LOCK_VARIABLE = "TEAL_RUNNER_LOCK"
 START_TIMEOUT_S = 30.0
 
 
@@ -35,8 +38,9 @@ async def launch_detached(
     action_id: str, location: JournalLocation, config: Path, context: str, wrap: Sequence[str] = (), digest: str = ""
 ) -> None:
     """Start a runner that is nobody's child, with the config and context of who starts it and the `digest` of the plan
-    that was agreed to, by the command `wrap` where it needs one to outlive the login session. Raises OSError where it
-    can not be started."""
+    that was agreed to, by the command `wrap` where it needs one to outlive the login session. The file of the action is
+    locked for it from here on: on a busy host its imports took 28 s, in which it was told as dead. Raises OSError where
+    it can not be started."""
     own = {
         JOURNAL_VARIABLE: location.url,
         CONFIG_VARIABLE: str(config),
@@ -48,20 +52,26 @@ async def launch_detached(
     command = [*wrap, sys.executable, "-P", "-m", "console.runner", action_id]
     # What is started here forks once it is ready and ends: so its failure to start is seen, and no zombie is left.
     # A child of asyncio would be killed when this program's event loop is taken down.
-    status = await asyncio.to_thread(_start, command, environment)
+    status = await asyncio.to_thread(_start, command, environment, owner_file(location.directory, action_id))
     if status != 0:
         raise OSError(f"exit status {status} of {shlex.join(command)}")
 
 
-def _start(command: list[str], environment: dict[str, str]) -> int:
-    nothing = subprocess.DEVNULL
+def _start(command: list[str], environment: dict[str, str], own: Path) -> int:
+    nothing, lock = subprocess.DEVNULL, None
+    with contextlib.suppress(OSError):  # without room it is only seen later that it lives
+        lock = take(own)
     try:
         done = subprocess.run(
-            command, stdin=nothing, stdout=nothing, stderr=nothing, cwd="/", env=environment,
-            start_new_session=True, timeout=START_TIMEOUT_S, check=False,
+            command, stdin=nothing, stdout=nothing, stderr=nothing, cwd="/",
+            env=environment if lock is None else {**environment, LOCK_VARIABLE: str(lock)},
+            pass_fds=() if lock is None else (lock,), start_new_session=True, timeout=START_TIMEOUT_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise OSError(f"no start in {START_TIMEOUT_S:g} s: {shlex.join(command)}") from None
+    finally:
+        if lock is not None:
+            release(lock, own, ended=False)
     return done.returncode
 
 

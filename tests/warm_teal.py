@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from console import runners
 from console.cli.main import main as teal
@@ -18,8 +19,8 @@ def main() -> None:
     teal()
 
 
-def _start(command: list[str], environment: dict[str, str]) -> int:
+def _start(command: list[str], environment: dict[str, str], own: Path) -> int:
     if command[: len(_RUNNER)] != _RUNNER:
-        return _cold(command, environment)
+        return _cold(command, environment, own)
     job = Job("console.runner", "main", command[len(_RUNNER) :], environment, "/", session=True)
     return run_here(os.environ[SOCKET], job, runners.START_TIMEOUT_S)

@@ -105,6 +105,17 @@ def take(path: Path) -> int | None:
     return descriptor
 
 
+def handed_over(descriptor: int, path: Path) -> bool:
+    """Whether whoever started this process gave it the file at `path` open, as `take` does. It is kept from the
+    commands of this process, which would hold it when this process is dead."""
+    try:
+        here, there = os.fstat(descriptor), path.stat()
+        os.set_inheritable(descriptor, False)
+    except OSError:
+        return False
+    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino) and is_held(path)
+
+
 def leave_words(descriptor: int, words: str) -> None:
     """Why its owner ends before its action, in the locked file itself: what it could not write anywhere else. Nothing
     is raised where there is no room for it either."""

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from actions import orphans
 from actions.models import Action
 from backends.errors import BackendError
 from console.runner import _write_down
-from console.runners import CONFIG_VARIABLE, CONTEXT_VARIABLE, JOURNAL_VARIABLE
+from console.runners import CONFIG_VARIABLE, CONTEXT_VARIABLE, JOURNAL_VARIABLE, launch_detached
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.two_colors import TwoColors
 
@@ -86,6 +87,27 @@ async def test_it_is_not_ended_by_the_end_of_the_program_that_launched_it(tmp_pa
         action = await house.gate.submit(opened, YES, launch=remember)
         assert (await house.ended(action)).status == "succeeded"
         assert launched == [action.id]
+
+
+async def test_while_it_starts_nobody_says_that_nobody_runs_it(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a host under load its imports took 28 s: "nobody runs it", exit 8, and it ran to its end."""
+    monkeypatch.setattr(orphans, "STARTS_WITHIN_S", 0.1)
+    slow = ("sh", "-c", 'sleep 1; exec "$@"', "sh")
+    async with House(tmp_path / "state", service) as house:
+        config = house.targets.config_file()
+        told: list[object] = []
+
+        async def launch(action_id: str, digest: str) -> None:
+            launched = asyncio.create_task(launch_detached(action_id, house.location, config, "test", slow, digest))
+            while not launched.done():
+                told.append((await house.gate.action(action_id)).orphaned_since)
+                await asyncio.sleep(0.1)
+
+        action = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES, launch=launch)
+        assert (len(told) > 5, set(told[1:])) == (True, {None})
+        assert (await house.ended(action)).status == "succeeded"
 
 
 @pytest.mark.parametrize("phase", ["preflight", "shift", "verify", "bake"])
