@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import json
 import os
+import re
 import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -91,6 +92,21 @@ async def test_reports_of_the_tools_themselves(
     assert (named.state, counts(named)) == (state, counts(result))
 
 
+@pytest.mark.parametrize(
+    ("name", "state", "words", "missing", "changed"),
+    [
+        ("dvc-fine.json", "ok", "all is up to date; ", 0, 0),
+        ("dvc.json", "warning", "1 changed: train", 0, 1),
+        ("dvc-remote.json", "critical", "1 missing: model.pkl", 1, 0),
+        ("dvc-data.json", "critical", "1 missing: model.pkl; 1 changed: model.pkl", 1, 1),
+    ],
+)
+async def test_dvc_itself(tmp_path: Path, name: str, state: str, words: str, missing: int, changed: int) -> None:
+    result = await look_at(tmp_path, (FIXTURES / name).read_bytes(), format="dvc")
+    assert (result.state, result.message[: len(words)]) == (state, words)
+    assert counts(result) == {"missing": missing, "changed": changed}
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in FIXTURES.iterdir()))
 @pytest.mark.parametrize("format_", ["junit", "sarif", "k6", "terraform", "dvc", "coverage"])
 async def test_one_format_is_never_taken_for_another(tmp_path: Path, name: str, format_: str) -> None:
@@ -152,7 +168,7 @@ async def test_a_copy_is_as_old_as_what_it_is_a_copy_of(tmp_path: Path) -> None:
     assert "old, over 1d2h: it said nothing to change" in result.message
     ahead = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
     content = (FIXTURES / "terraform-fine.json").read_text()
-    (tmp_path / "new").write_text(content.replace("2024-01-31T08:37:29Z", ahead))
+    (tmp_path / "new").write_text(re.sub(r'(?<="timestamp":")[^"]*', ahead, content))
     assert (await look(tmp_path, path="new")).state == "ok"  # the file is not older than that
     os.utime(tmp_path / "new", ((datetime.now(UTC) + timedelta(hours=2)).timestamp(),) * 2)
     result = await look(tmp_path, path="new")
@@ -240,7 +256,11 @@ async def test_what_is_large_is_bounded(tmp_path: Path) -> None:
 
 def sarif(*results: dict[str, Any], rules: Any = (), **run: Any) -> Any:
     driver = {"name": "CodeQL", "rules": list(rules)}
-    return {"version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": list(results), **run}]}
+    told = [{"message": {"text": "it is so"}, **result} for result in results]
+    return {"version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": told, **run}]}
+
+
+UNDER_REVIEW = {"kind": "external", "status": "underReview"}
 
 
 def rule(level: str) -> Any:
@@ -260,7 +280,7 @@ def rule(level: str) -> Any:
         (sarif({"ruleId": "py/b"}), "warning", (0, 1, 0)),
         # what somebody has accepted, what is gone, what is no failure
         (sarif({"level": "error", "suppressions": [{"kind": "inSource"}]}), "ok", (0, 0, 0)),
-        (sarif({"level": "error", "suppressions": [{"status": "underReview"}]}), "critical", (1, 0, 0)),
+        (sarif({"level": "error", "suppressions": [UNDER_REVIEW]}), "critical", (1, 0, 0)),
         (sarif({"level": "error", "suppressions": []}), "critical", (1, 0, 0)),
         (sarif({"level": "error", "baselineState": "absent"}), "ok", (0, 0, 0)),
         (sarif({"level": "none", "kind": "pass"}, {"kind": "notApplicable"}), "ok", (0, 0, 0)),
@@ -344,7 +364,8 @@ async def test_drift_that_only_a_refresh_shows(tmp_path: Path) -> None:
         ("<testsuite><testcase name='a'/><testcase name='b' status='notrun'/></testsuite>", "ok", (0, 0, 1, 2)),
         ("<testsuite><testcase status='notrun'/></testsuite>", "unknown", (0, 0, 1, 1)),
         ("<testsuite tests='3' failures='2'><testcase/></testsuite>", "critical", (2, 0, 0, 3)),
-        ("<testsuites failures='9'><testsuite><testcase/></testsuite></testsuites>", "ok", (0, 0, 0, 1)),
+        ("<testsuites failures='9'><testsuite><testcase/></testsuite></testsuites>", "critical", (9, 0, 0, 1)),
+        ("<testsuites tests='2'><testsuite tests='1'/><testsuite tests='1'/></testsuites>", "ok", (0, 0, 0, 2)),
         ("<testsuite><testcase><failure/><failure/></testcase></testsuite>", "critical", (1, 0, 0, 1)),
         ("<testsuite><testcase/><error message='at the end'/></testsuite>", "critical", (0, 1, 0, 1)),
         ("<testsuites><testsuite><testsuite><testcase><error/></testcase></testsuite></testsuite></testsuites>",

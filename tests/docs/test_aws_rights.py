@@ -21,6 +21,7 @@ SOURCES = {
     "checks kinesis": ("backends/checks/kinesis.py", "backends/aws/datapoints.py"),
     "checks lambda": ("backends/checks/lambda_function.py", "backends/aws/datapoints.py"),
     "checks backup": ("backends/checks/backup",),
+    "checks report": ("backends/artifacts",),
     "notify sns": ("backends/notify/sns.py",),
     "metrics cloudwatch": ("backends/metrics/cloudwatch",),
     "logs cloudwatch": ("backends/logs/cloudwatch",),

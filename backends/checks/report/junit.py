@@ -14,7 +14,8 @@ _DECLARED = {"tests": "tests", "failures": "failure", "errors": "error", "skippe
 def read(body: bytes) -> Report:
     """Cases are counted, and what a suite says of itself where that is more. Where none ran, nothing is proven."""
     found: Counter[str] = Counter()
-    declared: Counter[str] = Counter()
+    declared: Counter[str] = Counter()  # by the suites
+    in_all: Counter[str] = Counter()  # by what is around them
     last: dict[str, int] = {}
     bad: dict[str, list[str]] = {"failure": [], "error": []}
     made: list[datetime] = []
@@ -31,14 +32,15 @@ def read(body: bytes) -> Report:
                 found[tag] += 1
                 bad.get(tag, []).append(name if around == "testcase" else attributes.get("message", around))
             last[tag] = found["tests"]
+        elif not around and tag == "testsuites":
+            in_all.update(_declared(attributes))
         elif tag == "testsuite" and around in ("", "testsuites"):
-            for key, meaning in _DECLARED.items():
-                declared[meaning] += _whole(attributes.get(key))
+            declared.update(_declared(attributes))
             made.extend(filter(None, [aware(attributes.get("timestamp"))]))
 
     walk(body, begin)
     tests, failures, errors, skipped = (
-        max(found[key], declared[key]) for key in ("tests", "failure", "error", "skipped")
+        max(found[key], declared[key], in_all[key]) for key in ("tests", "failure", "error", "skipped")
     )
     summary = counted(tests, "test") + (f", {skipped} skipped" if skipped else "")
     return Report(
@@ -54,5 +56,9 @@ def read(body: bytes) -> Report:
     )
 
 
-def _whole(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() and len(text) < 10 else 0
+def _declared(attributes: Mapping[str, str]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for key, meaning in _DECLARED.items():
+        text = attributes.get(key, "")
+        found[meaning] += int(text) if text.isdecimal() and len(text) < 10 else 0
+    return found
