@@ -40,7 +40,7 @@ class Message:
 
     @property
     def shown(self) -> str:
-        """As a reader has it, first line only for what is one line of the event."""
+        """As a reader has it."""
         return html.unescape(self.text)
 
 
