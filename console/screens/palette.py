@@ -14,7 +14,7 @@ from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
 
-from console.ports.table import port_of
+from console.ports.table import PORTS, port_of
 from console.screens.choice import Choice
 from console.screens.choices import choices
 from console.screens.everywhere import is_written_on
@@ -147,6 +147,11 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
         leave(self, command)
 
 
+def _titled(panel: str) -> str:
+    place = PORTS[panel].place
+    return place.title.lower() if place is not None else panel
+
+
 def commands_of(screen: Screen[Any]) -> list[Command]:
     """What the keys of `screen` do, then the things that it shows."""
     found: dict[str, tuple[str, str, str, DOMNode]] = {}
@@ -167,7 +172,7 @@ def commands_of(screen: Screen[Any]) -> list[Command]:
     below = screen.app.screen_stack[0]
     if isinstance(below, Overview) and not is_written_on(screen.app.screen_stack):
         commands += [
-            Command(len(commands) + at, f"{name} alone", "", f"app.panel('{name}')", screen)
+            Command(len(commands) + at, f"{_titled(name)} alone", "", f"app.panel('{name}')", screen)
             for at, name in enumerate(below.board.alone)
         ]
         things = [

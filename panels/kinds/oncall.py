@@ -119,7 +119,7 @@ def _until(item: OnCall, moment: Moment) -> Cell:
 
 
 ONCALL: Kind[OnCall] = Kind(
-    name="oncall",
+    name="schedules",
     columns=(
         Column(title="", cell=lambda item, moment: Cell(moment.symbols.of(item.state), _state(item)), max_width=1),
         Column(title="SCHEDULE", cell=lambda item, _: Cell(item.schedule), min_width=8, max_width=32),
