@@ -100,8 +100,8 @@ def _tone(shift: Shift | None) -> Tone:
 
 def shift_words(shift: Shift, moment: Moment) -> str:
     """`alice  Mon 09:00 to 18:00`."""
-    begin = when(shift.since, moment.now, moment.zone) if shift.since is not None else "some time"
-    end = f" to {when(shift.until, moment.now, moment.zone)}" if shift.until is not None else " on"
+    begin = f"{when(shift.since, moment.now, moment.zone)} " if shift.since is not None else ""
+    end = f"to {when(shift.until, moment.now, moment.zone)}" if shift.until is not None else "on"
     return f"{people(shift)}  {begin}{end}"
 
 

@@ -73,6 +73,7 @@ async def test_nobody_is_on_the_strip_and_opens_with_its_shifts(size: tuple[int,
         assert "bob  Tue 04:02 to Tue 17:02" in shown
         await pilot.press("escape")
         words = {command.words: command for command in commands_of(overview)}
+        assert not [each for each in words if each.startswith("oncall")], "by its title, and by no key"
         await app.run_action(words["on call alone"].action, overview)
         await pilot.pause(0.2)
         assert "SCHEDULE" in text_of(app)
