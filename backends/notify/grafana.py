@@ -69,18 +69,20 @@ class GrafanaNotifier:
 
     async def notify(self, event: ActionEvent) -> None:
         """Raises BackendError."""
-        await self.follow(event, "")
+        await self._make(event)
 
     async def follow(self, event: ActionEvent, earlier: str) -> str:
-        """`earlier` is the numbers of annotations; those that do not name this action are somebody else's. Raises
-        BackendError."""
+        """`earlier` is the numbers of annotations; those that do not name this action are somebody else's. Where it is
+        lost, as with an answer that did not come, they are found by their tags. Raises BackendError."""
         numbers = earlier.split(",") if _REFERENCE.fullmatch(earlier) else []
-        if numbers and all([await self._is_of(number, event) for number in numbers]):
-            body = {"text": _text(event), "timeEnd": epoch_ms(event.at)}
-            for number in numbers:
-                await self._ask("PATCH", f"/{number}", json=body)
-            return earlier
-        return ",".join([str(await self._make(event, dashboard)) for dashboard in self._config.dashboards or ("",)])
+        if not numbers or not all([await self._is_of(number, event) for number in numbers]):
+            numbers = await self._found(event)
+        if not numbers:
+            return await self._make(event)
+        body = {"text": _text(event), "timeEnd": epoch_ms(event.at)}
+        for number in numbers:
+            await self._ask("PATCH", f"/{number}", json=body)
+        return ",".join(numbers)
 
     async def dry_run(self) -> None:
         """Whether the token is one and may read annotations; whether it may make them, only one tells. Raises
@@ -90,12 +92,22 @@ class GrafanaNotifier:
     async def aclose(self) -> None:
         """Nothing of its own is open."""
 
-    async def _make(self, event: ActionEvent, dashboard: str) -> int:
+    async def _make(self, event: ActionEvent) -> str:
+        return ",".join([str(await self._make_on(dashboard, event)) for dashboard in self._config.dashboards or ("",)])
+
+    async def _make_on(self, dashboard: str, event: ActionEvent) -> int:
         tags = dict.fromkeys([OURS, _mark(event), event.kind, event.service, event.context, *self._config.tags])
         body: dict[str, Any] = {"text": _text(event), "time": epoch_ms(event.at), "tags": [tag for tag in tags if tag]}
         if dashboard:
             body["dashboardUID"] = dashboard
         return (await self._ask("POST", "", json=body)).decode(_Made).id
+
+    async def _found(self, event: ActionEvent) -> list[str]:
+        if event.what == "started" or not event.action:
+            return []
+        asked = {"tags": [OURS, _mark(event)], "type": "annotation", "limit": MAX_DASHBOARDS}
+        answer = await self._ask("GET", "", params=asked)
+        return [str(number) for number in sorted(made.id for made in answer.decode(list[_Made]))]
 
     async def _is_of(self, number: str, event: ActionEvent) -> bool:
         """Whether that annotation is there, and of this action."""

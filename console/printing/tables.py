@@ -225,7 +225,13 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("ALERT", lambda alert, view: alert.name),
         Field("SINCE", lambda alert, view: view.ago(alert.since), right=True),
         Field("SUMMARY", lambda alert, view: alert.summary),
-        Field("LABELS", lambda alert, view: " ".join(f"{key}={value}" for key, value in sorted(alert.labels.items()))),
+        # Names that begin with two underscores are for machines: of Grafana the UIDs of rule and folder.
+        Field(
+            "LABELS",
+            lambda alert, view: " ".join(
+                f"{key}={value}" for key, value in sorted(alert.labels.items()) if not key.startswith("__")
+            ),
+        ),
         Field("REF", lambda alert, view: alert.ref),
     ),
     Silence: (

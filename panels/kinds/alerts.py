@@ -74,7 +74,8 @@ def subject(group: AlertGroup) -> str:
             return ", ".join(named)
     if len(group.alerts) > 1:
         return ""
-    return " ".join(f"{name}={value}" for name, value in sorted(group.first.labels.items()) if name not in _SAID)
+    labels = sorted(group.first.labels.items())
+    return " ".join(f"{name}={value}" for name, value in labels if name not in _SAID and not name.startswith("__"))
 
 
 def _tone(group: AlertGroup) -> Tone:

@@ -107,3 +107,13 @@ def test_what_can_not_be_is_refused(fake: FakeGrafana, http: Http, tmp_path: Pat
     with pytest.raises(BackendError) as caught:
         notifier_of(fake, http, tmp_path, **config)
     assert caught.value.kind == "config"
+
+
+async def test_what_was_made_and_not_answered_is_found_by_its_tags(
+    fake: FakeGrafana, http: Http, tmp_path: Path
+) -> None:
+    notifier = notifier_of(fake, http, tmp_path)
+    fake.annotate(text="of another action", tags=["tealdeck", "action:01HZ"])
+    made_before = await notifier.follow(event("started"), "")
+    assert await notifier.follow(event("succeeded", text="over"), "") == made_before
+    assert [each["text"] for each in fake.annotations.values()] == ["of another action", "over"]
