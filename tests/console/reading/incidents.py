@@ -60,6 +60,7 @@ class Seeded:
     links: Links
     now: datetime
     things: list[Any]
+    scores: list[QualityScore]
     events: list[TimelineEvent]
     truths: list[Truth]
 
@@ -72,6 +73,7 @@ class World:
         self.things: dict[str, Any] = {}
         self.events: list[TimelineEvent] = []
         self.pipelines: dict[str, Pipeline] = {}
+        self._opaque = self.random.random() < 0.2
         self._build()
 
     def _build(self) -> None:
@@ -83,9 +85,16 @@ class World:
             reads = self.random.sample(chosen, self.random.randint(1, 2))
             services = self.random.sample(SERVICES, self.random.randint(0, 2))
             self._add(f"build_{mart}", self.random.choice(["airflow", "glue"]), reads, [mart], services)
-        self.lineage_known = {name: self.random.random() < 0.75 for each in self.pipelines.values() for name in each.writes}
+        self.lineage_known = {
+            name: self.random.random() < 0.75 for each in self.pipelines.values() for name in each.writes
+        }
+
+    def _called(self, name: str) -> str:
+        """As people call it, or, in some houses, a name that says nothing."""
+        return f"t{sum(map(ord, name)) * 7919 % 9973:04d}" if self._opaque else name
 
     def _add(self, name: str, backend: str, reads: list[str], writes: list[str], services: Sequence[str] = ()) -> None:
+        name, reads, writes = self._called(name), list(map(self._called, reads)), list(map(self._called, writes))
         self.pipelines[name] = Pipeline(name, backend, reads, writes, list(services))
 
     def links(self) -> Links:
@@ -95,6 +104,18 @@ class World:
             for each in self.pipelines.values() if self.random.random() < 0.95
         ]  # fmt: skip
         return Links(rows=tuple(rows))
+
+    def scores(self) -> list[QualityScore]:
+        """Of all datasets, good ones too: they know what is made of them."""
+        made = {each.dataset: each for each in self.things.values() if isinstance(each, QualityScore)}
+        for pipeline in self.pipelines.values():
+            for name in pipeline.writes:
+                readers = tuple(below for reader in self.readers(name) for below in reader.writes)
+                made.setdefault(name, QualityScore(
+                    ref=f"gx/{name}", backend="gx", dataset=name, score=0.99, warn=0.95, crit=0.8, state="ok",
+                    evaluated_at=NOW - self.minutes(1, 30), downstream=readers if self.lineage_known.get(name) else (),
+                ))  # fmt: skip
+        return list(made.values())
 
     def readers(self, dataset: str) -> list[Pipeline]:
         """Who reads it."""
@@ -132,7 +153,9 @@ class World:
         )  # fmt: skip
         if ref and self.happens(0.75):
             label = "dag_id" if pipeline.backend == "airflow" and self.happens(0.5) else "pipeline"
-            self.alert("PipelineFailed", {label: pipeline.name}, at + self.minutes(0.3, 3), truth, f"{pipeline.name} failed")
+            self.alert(
+                "PipelineFailed", {label: pipeline.name}, at + self.minutes(0.3, 3), truth, f"{pipeline.name} failed"
+            )
         return ref
 
     def late(self, pipeline: Pipeline, started: datetime, truth: Truth) -> str:
@@ -168,7 +191,15 @@ class World:
             self.alert(name, {"dataset": dataset}, measured + self.minutes(0.5, 4), truth, f"{dataset} below its limit")
         return ref
 
-    def alert(self, name: str, labels: dict[str, str], at: datetime, truth: Truth | None, summary: str, severity: str = "critical") -> str:
+    def alert(
+        self,
+        name: str,
+        labels: dict[str, str],
+        at: datetime,
+        truth: Truth | None,
+        summary: str,
+        severity: str = "critical",
+    ) -> str:
         """It fires, and may page somebody: then the incident has the labels that the alert came with."""
         key = f"{name}-{'-'.join(labels.values())}"
         ref = self.show(
@@ -183,7 +214,8 @@ class World:
                 Alert(
                     ref=f"pagerduty/{key}", backend="pagerduty", fingerprint=key, name=name, severity=severity,
                     state="firing", since=at + self.minutes(0.2, 2), summary=summary,
-                    labels={"service": "data-oncall", "alertname": name, **labels}, incident=Incident(id=key),
+                    labels={"service": "data-oncall", "alertname": name, **labels},
+                    incident=Incident(id=key, service="data-oncall"),
                 ),
                 truth,
             )  # fmt: skip
@@ -216,7 +248,13 @@ class World:
 
     def suffers(self, service: str, at: datetime, truth: Truth) -> None:
         """A service answers badly."""
-        what = self.random.choice([("HighErrorRate", "5xx above 5 %"), ("HighLatency", "p95 above 800 ms"), ("BadPredictions", "scores drift")])
+        what = self.random.choice(
+            [
+                ("HighErrorRate", "5xx above 5 %"),
+                ("HighLatency", "p95 above 800 ms"),
+                ("BadPredictions", "scores drift"),
+            ]
+        )
         self.alert(what[0], {"service": service}, at, truth, f"{service}: {what[1]}")
         if self.happens(0.3):
             self.show(CheckResult(ref=f"checks/{service}", name=service, state="critical", message="HTTP 503"), truth)
@@ -234,7 +272,12 @@ def _schema(world: World) -> Truth:
 
     merged = world.happens(0.5)
     if merged:
-        ref = world.happened(begins - world.minutes(2, 25), "dag_version", f"airflow/{ingest.name}", f"{ingest.name} has new code: version 7, 3f2a91c")
+        ref = world.happened(
+            begins - world.minutes(2, 25),
+            "dag_version",
+            f"airflow/{ingest.name}",
+            f"{ingest.name} has new code: version 7, 3f2a91c",
+        )
         truth.causes.add(ref)
     if world.happens(0.6):
         ref = world.fails(ingest, begins, 'UndefinedColumn: column "amount_eur" does not exist', truth)
@@ -255,13 +298,34 @@ def _release(world: World) -> Truth:
     service = world.random.choice(used)
     begins = NOW - world.minutes(15, 80)
     released = begins - world.minutes(1, 18)
-    truth.causes.add(world.happened(released, "action", "act-7f3", f"release {service} 2.4.1 BLUE → GREEN succeeded by alice"))
+    truth.causes.add(
+        world.happened(released, "action", "act-7f3", f"release {service} 2.4.1 BLUE → GREEN succeeded by alice")
+    )
     if world.happens(0.4):
-        world.happened(released - world.minutes(0.5, 2), "action", "act-7f3", f"release {service} 2.4.1: traffic moved: GREEN 100 %")
-    for name, words in world.random.sample([("HighErrorRate", "5xx above 5 %"), ("HighLatency", "p95 above 800 ms"), ("PodCrashLooping", "back-off"), ("SLOBurnRate", "burns 14x")], world.random.randint(2, 4)):
+        world.happened(
+            released - world.minutes(0.5, 2),
+            "action",
+            "act-7f3",
+            f"release {service} 2.4.1: traffic moved: GREEN 100 %",
+        )
+    for name, words in world.random.sample(
+        [
+            ("HighErrorRate", "5xx above 5 %"),
+            ("HighLatency", "p95 above 800 ms"),
+            ("PodCrashLooping", "back-off"),
+            ("SLOBurnRate", "burns 14x"),
+        ],
+        world.random.randint(2, 4),
+    ):
         world.alert(name, {"service": service}, begins + world.minutes(0, 9), truth, f"{service}: {words}")
     for number in range(world.random.randint(0, 12)):
-        world.alert("InstanceDown", {"service": service, "instance": f"10.0.0.{number}:8080"}, begins + world.minutes(0, 6), truth, "down")
+        world.alert(
+            "InstanceDown",
+            {"service": service, "instance": f"10.0.0.{number}:8080"},
+            begins + world.minutes(0, 6),
+            truth,
+            "down",
+        )
     if world.happens(0.6):
         world.show(CheckResult(ref=f"checks/{service}", name=service, state="critical", message="HTTP 502"), truth)
     return truth
@@ -273,16 +337,34 @@ def _warehouse(world: World) -> Truth:
     begins = NOW - world.minutes(15, 60)
     seen = world.random.random()
     if seen < 0.75:
-        truth.causes.add(world.show(CheckResult(ref="checks/warehouse", name="warehouse", state="critical", message=f"connection refused by {WAREHOUSE}"), truth))
+        truth.causes.add(
+            world.show(
+                CheckResult(
+                    ref="checks/warehouse",
+                    name="warehouse",
+                    state="critical",
+                    message=f"connection refused by {WAREHOUSE}",
+                ),
+                truth,
+            )
+        )
     if seen > 0.4:
-        truth.causes.add(world.alert("PostgresDown", {"instance": WAREHOUSE}, begins + world.minutes(0.2, 2), truth, f"{WAREHOUSE} is down"))
-    for pipeline in world.random.sample(list(world.pipelines.values()), world.random.randint(5, len(world.pipelines) - 2)):
+        truth.causes.add(
+            world.alert(
+                "PostgresDown", {"instance": WAREHOUSE}, begins + world.minutes(0.2, 2), truth, f"{WAREHOUSE} is down"
+            )
+        )
+    for pipeline in world.random.sample(
+        list(world.pipelines.values()), world.random.randint(5, len(world.pipelines) - 2)
+    ):
         at = begins + world.minutes(0.5, 14)
-        words = world.random.choice([
-            f'could not connect to server: Connection refused, is it running on "{WAREHOUSE}"?',
-            f'connection to server at "wh.internal", port 5432 failed: Connection refused',
-            "OperationalError: server closed the connection unexpectedly",
-        ])
+        words = world.random.choice(
+            [
+                f'could not connect to server: Connection refused, is it running on "{WAREHOUSE}"?',
+                'connection to server at "wh.internal", port 5432 failed: Connection refused',
+                "OperationalError: server closed the connection unexpectedly",
+            ]
+        )
         world.fails(pipeline, at, words, truth)
         for service in pipeline.services:
             if world.happens(0.3):
@@ -313,7 +395,14 @@ def _late(world: World) -> Truth:
                 queue.append((name, then))
             for service in reader.services:
                 if world.happens(0.3):
-                    world.alert("StaleAnswers", {"service": service}, then + world.minutes(5, 20), truth, f"{service} answers with old data", "warning")
+                    world.alert(
+                        "StaleAnswers",
+                        {"service": service},
+                        then + world.minutes(5, 20),
+                        truth,
+                        f"{service} answers with old data",
+                        "warning",
+                    )
     return truth
 
 
@@ -323,20 +412,64 @@ def _quota(world: World) -> Truth:
     begins = NOW - world.minutes(15, 70)
     said = world.random.random()
     if said < 0.4:
-        truth.causes.add(world.alert("ComputeQuotaExceeded", {"project": "analytics-prod"}, begins - world.minutes(0, 4), truth, "quota of concurrent jobs is used up"))
+        truth.causes.add(
+            world.alert(
+                "ComputeQuotaExceeded",
+                {"project": "analytics-prod"},
+                begins - world.minutes(0, 4),
+                truth,
+                "quota of concurrent jobs is used up",
+            )
+        )
     elif said < 0.65:
-        truth.causes.add(world.show(CheckResult(ref="checks/quota", name="quota", state="critical", message="320 of 320 slots, quota reached"), truth))
+        truth.causes.add(
+            world.show(
+                CheckResult(
+                    ref="checks/quota", name="quota", state="critical", message="320 of 320 slots, quota reached"
+                ),
+                truth,
+            )
+        )
     failed = []
-    for pipeline in world.random.sample(list(world.pipelines.values()), world.random.randint(4, len(world.pipelines) - 3)):
+    for pipeline in world.random.sample(
+        list(world.pipelines.values()), world.random.randint(4, len(world.pipelines) - 3)
+    ):
         at = begins + world.minutes(0, 16)
-        failed.append((at, world.fails(pipeline, at, world.random.choice(["ResourceExhausted: 429 quota exceeded: concurrent jobs", "ConcurrentRunsExceededException: quota exceeded"]), truth)))
+        failed.append(
+            (
+                at,
+                world.fails(
+                    pipeline,
+                    at,
+                    world.random.choice(
+                        [
+                            "ResourceExhausted: 429 quota exceeded: concurrent jobs",
+                            "ConcurrentRunsExceededException: quota exceeded",
+                        ]
+                    ),
+                    truth,
+                ),
+            )
+        )
     if not truth.causes:
         truth.causes.add(min(failed)[1])
     return truth
 
 
-KINDS: dict[str, Callable[[World], Truth]] = {"schema": _schema, "release": _release, "warehouse": _warehouse, "late": _late, "quota": _quota}
-APART = (("schema", "release"), ("late", "release"), ("quota", "release"), ("warehouse", "release"), ("schema", "quota"))
+KINDS: dict[str, Callable[[World], Truth]] = {
+    "schema": _schema,
+    "release": _release,
+    "warehouse": _warehouse,
+    "late": _late,
+    "quota": _quota,
+}
+APART = (
+    ("schema", "release"),
+    ("late", "release"),
+    ("quota", "release"),
+    ("warehouse", "release"),
+    ("schema", "quota"),
+)
 """What two different people would be called for."""
 
 
@@ -346,18 +479,46 @@ def _noise(world: World) -> None:
         pipeline = Pipeline("legacy_export", "airflow", [], [])
         world.fails(pipeline, NOW - timedelta(hours=20), "disk full", Truth("noise"))
     for number in range(world.random.randint(0, 5)):
-        world.alert("DiskWillFill", {"instance": f"node-{number}"}, NOW - world.minutes(5, 900), None, "in 4 days", "warning")
+        world.alert(
+            "DiskWillFill", {"instance": f"node-{number}"}, NOW - world.minutes(5, 900), None, "in 4 days", "warning"
+        )
     for service in world.random.sample(SERVICES, world.random.randint(0, 2)):
-        world.happened(NOW - world.minutes(120, 300), "action", f"act-{service}", f"release {service} 1.9.0 BLUE → GREEN succeeded by bob")
+        world.happened(
+            NOW - world.minutes(120, 300),
+            "action",
+            f"act-{service}",
+            f"release {service} 1.9.0 BLUE → GREEN succeeded by bob",
+        )
     if world.happens(0.35):
         service = world.random.choice(SERVICES)
-        world.happened(NOW - world.minutes(5, 100), "action", f"act-near-{service}", f"flip {service} GREEN → BLUE succeeded by bob")
+        world.happened(
+            NOW - world.minutes(5, 100),
+            "action",
+            f"act-near-{service}",
+            f"flip {service} GREEN → BLUE succeeded by bob",
+        )
     for pipeline in world.random.sample(list(world.pipelines.values()), 2):
-        world.happened(NOW - world.minutes(1, 200), "trigger", f"{pipeline.backend}/{pipeline.name}/m1", f"mia triggered {pipeline.name} #m1")
+        world.happened(
+            NOW - world.minutes(1, 200),
+            "trigger",
+            f"{pipeline.backend}/{pipeline.name}/m1",
+            f"mia triggered {pipeline.name} #m1",
+        )
     if world.happens(0.5):
         world.happened(NOW - world.minutes(1, 60), "note", "note/7", "mia: looking at it")
     if world.happens(0.4):
-        world.show(QualityScore(ref="gx/vendor_list", backend="gx", dataset="vendor_list", score=None, warn=0.9, crit=0.8, state="unknown", reason="no data"))
+        world.show(
+            QualityScore(
+                ref="gx/vendor_list",
+                backend="gx",
+                dataset="vendor_list",
+                score=None,
+                warn=0.9,
+                crit=0.8,
+                state="unknown",
+                reason="no data",
+            )
+        )
 
 
 def seeded(seed: int) -> Seeded:
@@ -371,4 +532,6 @@ def seeded(seed: int) -> Seeded:
         truth.causes.discard("")
     things = list(world.things.values())
     world.random.shuffle(things)
-    return Seeded(seed, world.links(), NOW, things, sorted(world.events, key=lambda each: each.at), truths)
+    return Seeded(
+        seed, world.links(), NOW, things, world.scores(), sorted(world.events, key=lambda each: each.at), truths
+    )
