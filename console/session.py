@@ -336,7 +336,7 @@ class Session:
                 self.store,
                 interval_s=self._config.paced(reading.interval_s),
                 deadline_s=DEADLINE_S,
-                keep=lambda snapshot: self._files.save(snapshot),
+                keep=lambda snapshot: self._files.save(self.store.get(snapshot.key) or snapshot),
                 more_looks=reading.more_looks,
             )
             for entry in self._selection.context.entries[panel]
@@ -353,6 +353,11 @@ class Session:
         """From when to when everything is looked at: the one clock of runs, logs and timeline."""
         until = self.until or moment.utc_now()
         return until - self.since, until
+
+    async def before(self, key: SourceKey) -> Snapshot | None:
+        """As `Desk`."""
+        known = self.store.get(key)
+        return known if known and known.fetched_at else await asyncio.to_thread(self._files.load, key)
 
     def wake(self, key: SourceKey) -> None:
         """Read that source now."""
@@ -376,16 +381,14 @@ class Session:
 
     def _after_put(self, snapshot: Snapshot) -> None:
         if snapshot.key.panel == "checks" and snapshot.fetched_at is not None and snapshot.error is None:
-            at = snapshot.fetched_at
-            self._well_at |= {check.ref: at for check in snapshot.items if check.state != "critical"}
+            self._well_at |= {each.ref: snapshot.fetched_at for each in snapshot.items if each.state != "critical"}
         if (reading := reading_of(snapshot.key.panel)) is not None:
             reading.then(self, snapshot)
 
 
 def who_acts(error: BackendError) -> str:
     """What is said where the journal can not be read."""
-    fix = f" ({error.fix})" if error.fix else ""
-    return f"who acts is unknown: {error.message}{fix}"
+    return f"who acts is unknown: {error.message}" + (f" ({error.fix})" if error.fix else "")
 
 
 @contextlib.asynccontextmanager

@@ -131,9 +131,8 @@ async def _snooze(asked: _Asked) -> _Ordered:
 async def _resolve(asked: _Asked) -> _Ordered:
     findings: tuple[Finding, ...] = ()
     if asked.now.alerts_firing:
-        text = f"{counted(asked.now.alerts_firing, 'alert')} of it have not ended: it calls nobody while they last"
-        fix = "acknowledge it instead; or mend what they tell of"
-        findings = (Finding(level="block", code="still-firing", text=text, fix=fix, overridable=True),)
+        text = f"of {counted(asked.now.alerts_firing, 'alert')} of it no end has come: it calls nobody while they last"
+        findings = (Finding(level="warning", code="still-firing", text=text, fix="acknowledge it where they still do"),)
     effect = "resolve  it calls nobody any more, and is not opened again: what fires anew opens another one"
     return _Ordered(order=asked.order, effect=effect, to="resolved", findings=findings)
 

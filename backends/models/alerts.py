@@ -26,10 +26,12 @@ class Acknowledgement(Struct, frozen=True, kw_only=True):
 
 class Incident(Struct, frozen=True, kw_only=True):
     """What a system of incidents knows of an alert: `service`, `policy` (of escalation), `urgency` and `assigned` are
-    names there. Of its `alerts`, `alerts_firing` are not over; `over_since`: since when none of them fires, while it is
-    still open."""
+    names there; `ref` is that of the alert that it is itself. Of its `alerts`, `alerts_firing` are not over;
+    `over_since`: since when none of them fires, while it is still open. `keys`: by which their senders know them, and
+    where they say more; `opened_by`: the refs of those of them that other sources have shown."""
 
     id: str
+    ref: str = ""
     number: int = 0
     urgency: str = ""
     service: str = ""
@@ -38,6 +40,8 @@ class Incident(Struct, frozen=True, kw_only=True):
     alerts: int = 0
     alerts_firing: int = 0
     over_since: datetime | None = None
+    keys: tuple[str, ...] = ()
+    opened_by: tuple[str, ...] = ()
 
 
 class Alert(Struct, frozen=True, kw_only=True):
@@ -78,6 +82,11 @@ class Alert(Struct, frozen=True, kw_only=True):
         return self.since > self.hidden_since + AHEAD
 
     @property
+    def is_over(self) -> bool:
+        """Whether it is an incident that is still open, and its alert is over."""
+        return self.incident is not None and self.incident.over_since is not None and self.incident.ref == self.ref
+
+    @property
     def named(self) -> str:
         """What people call it: its name, and what it is about."""
         return alert_subject(self.name, self.labels)
@@ -90,7 +99,7 @@ class Alert(Struct, frozen=True, kw_only=True):
         """
         if self.state == "unknown":
             return "unknown"
-        if self.state == "pending" or self.fired_again or (self.incident is not None and self.incident.over_since):
+        if self.state == "pending" or self.fired_again or self.is_over:
             return "warning"
         if self.state != "firing" or self.severity == "none":
             return "ok"

@@ -270,6 +270,10 @@ def _lines(session: Session, alert: Alert, hiding: Sequence[str]) -> list[str]:
     lines = item_table(Alert, [alert], View.at_now(session.context.zone))
     lines += [f"summary     {alert.summary}"] if alert.summary else []
     lines += [f"{key:11} {value}" for key, value in sorted(alert.labels.items())]
+    if incident := alert.incident:
+        who = ", ".join(incident.assigned) or "nobody"
+        words = f"#{incident.number} of {incident.service}, urgency {incident.urgency}, {who} has it, {incident.policy}"
+        lines += [f"incident    {words}", *(f"opened by   {ref}" for ref in incident.opened_by)]
     if alert.ack is not None:
         until = f" until {dated(alert.ack.until, session.context.zone, moment.utc_now())}" if alert.ack.until else ""
         lines.append(f"ack         {alert.ack.by}{until}  {alert.ack.reason}  {alert.ack.silence_id or ''}".rstrip())

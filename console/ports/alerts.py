@@ -12,8 +12,9 @@ from backends.models import Alert, Silence
 from console import moment
 from console.ports.asking import warning
 from console.ports.entry import Entry
+from console.ports.incidents import remembering, tied
 from console.ports.record import Adapters, Desk, Noun, Place, Port, Problem, Reading
-from console.ports.store import Snapshot
+from console.ports.store import Snapshot, SourceKey
 from panels.kinds.alerts import fold
 
 if TYPE_CHECKING:
@@ -25,12 +26,22 @@ _QUIET = ("silenced", "inhibited")
 
 
 async def _fetch(desk: Desk, name: str) -> tuple[Alert, ...]:
-    return tuple(await desk.adapters.of(ALERTS, name).alerts())
+    found = await desk.adapters.of(ALERTS, name).alerts()
+    if not any(alert.incident for alert in found):
+        return tuple(found)
+    return remembering(found, await desk.before(SourceKey("alerts", name)))
 
 
 def _then(desk: Desk, _: Snapshot) -> None:
-    """Of an alert that a Prometheus fires and its Alertmanager has, show the Alertmanager's."""
+    """Of an alert that a Prometheus fires and its Alertmanager has, show the Alertmanager's; tie incidents to the
+    alerts that opened them."""
     snapshots = desk.store.snapshots("alerts")
+    if any(alert.incident for snapshot in snapshots for alert in snapshot.items):
+        together = tied(snapshots)
+        for snapshot in snapshots:
+            if together[snapshot.key.name] != snapshot.items:
+                desk.store.put(replace(snapshot, items=together[snapshot.key.name]))
+                return  # which comes here again, with what is known now
     managers = [found for found in snapshots if found.type == "alertmanager" and found.trust() == "ok"]
     if not managers:
         return

@@ -56,6 +56,9 @@ class Desk(Protocol):
     def window(self) -> tuple[datetime, datetime]:
         """From when to when is looked."""
 
+    async def before(self, key: SourceKey) -> Snapshot | None:
+        """What that source said last, to this program or to one before it; None where that is not known."""
+
     def wake(self, key: SourceKey) -> None:
         """Read that source now."""
 

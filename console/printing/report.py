@@ -40,6 +40,7 @@ from backends.ports import PipelineInfo
 from backends.text import counted, first_line
 from console.ports.derive import latest_runs
 from console.ports.store import Snapshot
+from panels.kinds.alerts import over_words
 from panels.kinds.deployments import against, controller_words, doubts, failures, why_not_well
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.timeline_event import Event
@@ -51,8 +52,8 @@ _ALL_WELL = "nothing is wrong in this window"
 
 
 class OpenItem(Struct, frozen=True, kw_only=True):
-    """Something that somebody has to know of: what it is (`action`, `silence`, `ack`, `freeze`, `rejected`, `paused`,
-    `override`, `red`), who left it so, and until when it stays so by itself."""
+    """Something that somebody has to know of: what it is (`action`, `incident`, `silence`, `ack`, `freeze`, `rejected`,
+    `paused`, `override`, `red`), who left it so, and until when it stays so by itself."""
 
     kind: str
     ref: str
@@ -119,6 +120,7 @@ JOURNAL = "journal"
 _NOW = ("pipelines", "quality", "alerts", "deployments", "checks")
 _KINDS = {  # the heading, and which sources tell of it
     "action": ("Open actions", JOURNAL, "deployments"), "red": ("Red for a day", "pipelines", "quality", "alerts"),
+    "incident": ("Incidents whose alert is over", "alerts"),
     "ack": ("Acknowledged", "alerts"), "silence": ("Silenced", "alerts"), "freeze": ("Frozen", JOURNAL),
     "rejected": ("Rejected versions", JOURNAL), "paused": ("Paused pipelines", "pipelines"),
     "override": ("Overridden guards", JOURNAL),
@@ -139,6 +141,7 @@ def open_items(
     found = [_of_action(action, facts.zone) for action in facts.actions if action.open]
     found += [_of_controller(item, view) for item in facts.items if isinstance(item, Deployment)
               if (view := item.controller) is not None and view.phase not in ("healthy", "unknown")]  # fmt: skip
+    found += [_of_incident(item, facts) for item in facts.items if isinstance(item, Alert) and item.is_over]
     found += [_of_silence(silence) for silence in silences if silence.state in ("active", "pending")]
     found += [_of_freeze(service, freeze) for service, freeze in freezes]
     found += [_of_rejection(action, facts) for action in rejections]
@@ -190,6 +193,12 @@ def _of_controller(item: Deployment, view: ControllerView) -> OpenItem:
     """What moves the traffic of a service by itself now, whoever ordered it, and what it does if nobody comes."""
     words = f"{item.service}: {controller_words(item)}"
     return OpenItem(kind="action", ref=item.ref, text=words, until=view.paused_until)
+
+
+def _of_incident(alert: Alert, facts: Facts) -> OpenItem:
+    """What calls somebody for nothing, until it is resolved by hand."""
+    words = f"{alert.named}: {over_words(alert, facts.zone)}; {command('alert resolve', alert.ref)}"
+    return OpenItem(kind="incident", ref=alert.ref, text=words, by=", ".join(alert.targets))
 
 
 def _of_silence(silence: Silence) -> OpenItem:

@@ -25,6 +25,7 @@ from backends.text import side_name
 from console import moment
 from console.ports.table import readings
 from console.printing.output import table
+from panels.kinds.alerts import over_words
 from panels.kinds.deployments import (
     action_words,
     against,
@@ -224,7 +225,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("SEVERITY", lambda alert, view: alert.severity),
         Field("ALERT", lambda alert, view: alert.name),
         Field("SINCE", lambda alert, view: view.ago(alert.since), right=True),
-        Field("SUMMARY", lambda alert, view: alert.summary),
+        Field("SUMMARY", lambda alert, view: over_words(alert, view.zone) or alert.summary),
         # Names that begin with two underscores are for machines: of Grafana the UIDs of rule and folder.
         Field(
             "LABELS",

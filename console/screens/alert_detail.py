@@ -15,7 +15,7 @@ from console.ports.dashboards import dashboard_of
 from console.screens.item_detail import ItemDetail, heading
 from console.screens.parts import MUTED, Row, mark, row, style_of
 from console.screens.working import work
-from panels.kinds.alerts import is_alike
+from panels.kinds.alerts import is_alike, over_words
 from panels.words import ago, clock, zone_name
 
 if TYPE_CHECKING:
@@ -79,6 +79,14 @@ class AlertDetail(ItemDetail):
         rows.append(row("since", self.when(alert.since)))
         if others := sum(is_alike(other, alert) for other in self.session.store.items("alerts")) - 1:
             rows.append(row("one of", f"{others + 1:,} in one row: v in the list shows each"))
+        if incident := alert.incident:
+            who = ", ".join(incident.assigned) or "nobody"
+            rows.append(row("incident", f"#{incident.number} of {incident.service}, urgency {incident.urgency}"))
+            rows.append(row("assigned", f"{who}, by {incident.policy or 'no policy'}"))
+            rows += (
+                [row("", over, style_of("warning"))] if (over := over_words(alert, self.session.context.zone)) else []
+            )
+            rows += [row("opened by", ref) for ref in incident.opened_by]
         if ack := alert.ack:
             rows.append(row("acknowledged", f"by {ack.by}{self._until(ack.until)}"))
             rows += [row("", ack.reason)] if ack.reason else []

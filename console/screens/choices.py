@@ -14,6 +14,7 @@ from backends.text import side_name
 from console.ports.alerts import ordered_by, why_not_silenced
 from console.screens.choice import Choice, forbidden, places, withheld
 from console.screens.deployment_choices import deployment_choices
+from panels.kinds.alerts import over_words
 
 if TYPE_CHECKING:
     from console.session import Session
@@ -141,7 +142,8 @@ def _alert_choices(alert: Alert, session: Session, alike: int) -> list[Choice]:
     no_order = why_not_silenced(session.adapters, alert.backend) if how == "silence" else ""
     why_not = {"extend": nothing, "unsilence": nothing}
     acked = f"acknowledged by {alert.ack.by} already" if alert.ack is not None else ""
-    notes = {"ack": acked, "ack-incident": acked}
+    notes = {"ack": acked, "ack-incident": acked, "resolve": over_words(alert, session.context.zone)}
+    alike = 1 if alert.incident is not None else alike  # an incident and its alerts are one
     return [
         Choice(
             id=place.id,

@@ -1,11 +1,12 @@
 """Alerts as rows: those of one name, group and state are one row, or each its own; who asks for nobody is counted."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from msgspec import Struct
 
 from backends.models import Alert, Health, severity_rank
+from backends.times import local_words
 from panels.columns import Cell, Column, Counted, Kind, Moment, Tone
 from panels.words import ago, dated
 
@@ -16,7 +17,8 @@ _COUNTED = ("critical", "unknown", "warning", "pending", "acked", "silenced", "i
 
 
 class AlertGroup(Struct, frozen=True):
-    """Alerts of one name, state and severity, shown as one row, oldest first; the first one stands for all."""
+    """Alerts of one name, state and severity, shown as one row, oldest first; the first one stands for all. Of an
+    incident and the alerts that opened it, that is the incident."""
 
     alerts: tuple[Alert, ...]
 
@@ -42,8 +44,13 @@ def fold(alerts: Sequence[Alert], *, by_name: bool = True) -> list[AlertGroup]:
     groups: dict[tuple[str, ...], list[Alert]] = {}
     for alert in alerts:
         alone = () if alert.group or by_name else (alert.ref,)
-        groups.setdefault((*alone, *_of_one_row(alert)), []).append(alert)
-    return [AlertGroup(tuple(sorted(group, key=_began))) for group in groups.values()]
+        one = ("incident", alert.incident.ref) if alert.incident else (*alone, *_of_one_row(alert))
+        groups.setdefault(one, []).append(alert)
+    return [AlertGroup(tuple(sorted(group, key=_stands))) for group in groups.values()]
+
+
+def _stands(alert: Alert) -> tuple[bool, float]:
+    return alert.incident is None or alert.incident.ref != alert.ref, _began(alert)
 
 
 def _of_one_row(alert: Alert) -> tuple[str, ...]:
@@ -53,6 +60,8 @@ def _of_one_row(alert: Alert) -> tuple[str, ...]:
 
 def is_alike(alert: Alert, other: Alert) -> bool:
     """Whether both are in one row."""
+    if alert.incident or other.incident:
+        return bool(alert.incident and other.incident and alert.incident.ref == other.incident.ref)
     return alert.name == other.name and _of_one_row(alert) == _of_one_row(other)
 
 
@@ -102,7 +111,8 @@ def _when(group: AlertGroup, moment: Moment) -> Cell:
 def _about(group: AlertGroup, moment: Moment) -> Cell:
     ack = group.first.ack
     if ack is None:
-        return Cell(subject(group), "muted")
+        assigned = group.first.incident.assigned if group.first.incident else ()
+        return Cell(", ".join([*filter(None, [subject(group)]), *assigned]), "muted")
     back_at = group.first.back_at
     until = f" until {dated(back_at, moment.zone, moment.now)[:-3]}" if back_at else ""
     if any(alert.fired_again for alert in group.alerts):
@@ -110,8 +120,17 @@ def _about(group: AlertGroup, moment: Moment) -> Cell:
     return Cell(ack.by + until, "muted")
 
 
+def over_words(alert: Alert, zone: tzinfo) -> str:
+    """That an incident is still open; empty where its alert is not over."""
+    if not alert.is_over or alert.incident is None or alert.incident.over_since is None:
+        return ""
+    return f"alert over, incident still open since {local_words(alert.incident.over_since, zone)}"
+
+
 def reason(group: AlertGroup) -> str:
-    """The summary, for what fires; where they differ, of the first one."""
+    """The summary, for what fires; where they differ, of the first one. Of an incident whose alert is over, that."""
+    if group.first.is_over:
+        return over_words(group.first, UTC)
     if group.first.state not in ("firing", "unknown"):
         return ""
     summary, others = group.first.summary, len(group.alerts) - 1
@@ -121,13 +140,16 @@ def reason(group: AlertGroup) -> str:
 
 
 def counted(group: AlertGroup) -> tuple[Counted, ...]:
-    """Each alert by its severity while it fires, else by its state: `acked`, `silenced`."""
-    return tuple(_word(alert) for alert in group.alerts)
+    """Each alert by its severity while it fires, else by its state: `acked`, `silenced`; an incident and its alerts are
+    one."""
+    return tuple(_word(alert) for alert in (group.alerts[:1] if group.first.incident else group.alerts))
 
 
 def _word(alert: Alert) -> Counted:
     if alert.state == "firing":
         return alert.health, alert.health
+    if alert.is_over:
+        return "over", "warning"
     if alert.fired_again:
         return "fired again", "warning"
     if alert.state == "unknown":

@@ -66,7 +66,7 @@ def test_an_incident_is_listed_with_who_has_it(run: Teal, server: FakePagerDuty)
     ("words", "kind", "status"),
     [
         (("ack",), "ack-incident", "acknowledged"), (("snooze", "--for", "30m"), "snooze", "acknowledged"),
-        (("resolve", "--override", "still-firing", "--reason", "known"), "resolve", "resolved"),
+        (("resolve",), "resolve", "resolved"),
         (("escalate",), "escalate", "triggered"), (("reassign", "--to", "Bob Dee"), "reassign", "triggered"),
         (("note", "disk is full"), "note-incident", "triggered"),
     ],
@@ -82,10 +82,17 @@ def test_each_order_by_the_name_of_its_alert(
     assert (incident.status, len(server.orders)) == (status, 1)
 
 
-def test_what_still_fires_is_not_resolved_by_accident(run: Teal, server: FakePagerDuty) -> None:
-    server.trigger("k", {"alertname": "Slow"})
-    code, told = run("alert", "resolve", "Slow", "-y", "--foreground")
-    assert (code, server.orders) == (3, []), told
+def test_an_incident_that_is_left_open_is_handed_over(run: Teal, server: FakePagerDuty) -> None:
+    incident = server.trigger("k", {"alertname": "Slow"})
+    server.ends("k")
+    incident.status = "triggered"
+    _, told = run("alert", "list")
+    assert told["health"] == "warning"
+    _, told = run("report", "--handover")
+    (item,) = [each for each in told["items"][0]["open"] if each["kind"] == "incident"]
+    assert "alert over, incident still open since" in item["text"]
+    code, _ = run("alert", "resolve", "Slow", "-y", "--foreground")
+    assert (code, incident.status) == (0, "resolved")
 
 
 def test_an_incident_is_not_silenced(run: Teal, server: FakePagerDuty) -> None:

@@ -44,6 +44,7 @@ MAX_LOOKS = 100
 """So many incidents are asked for their alerts in one read, newest first; the others in the next ones."""
 SIDE_BY_SIDE = 4
 MAX_KNOWN = 2000
+MAX_KEYS = 100
 _STATES: dict[str, AlertState] = {"triggered": "firing", "acknowledged": "acknowledged"}
 
 
@@ -238,9 +239,11 @@ class PagerDutyAlerts:
             runbook_url=next((url for alert in alerts for url in alert.links), None),
             source_url=page_of(incident.html_url),
             incident=IncidentModel(
-                id=incident.id, number=incident.incident_number, urgency=clean(incident.urgency, 40),
+                id=incident.id, ref=f"{self._name}/{fingerprint}", number=incident.incident_number,
+                urgency=clean(incident.urgency, 40),
                 service=incident.service.name, policy=incident.escalation_policy.name, assigned=assigned,
                 alerts=incident.alert_counts.all, alerts_firing=incident.alert_counts.triggered,
                 over_since=self._over.get(incident.id),
+                keys=tuple(key for alert in alerts for key in (clean(alert.key, 300), *alert.links) if key)[:MAX_KEYS],
             ),
         )  # fmt: skip

@@ -91,14 +91,15 @@ async def test_an_acknowledgement_has_no_time_of_its_own(house: House, incident:
         await house.gate.plan(await on(house, "ack-incident", for_s=60.0))
 
 
-async def test_nothing_is_resolved_while_its_alert_fires_unless_that_is_meant(
+async def test_what_is_resolved_while_its_alert_fires_is_told(
     house: House, server: FakePagerDuty, incident: FakeIncident
 ) -> None:
     plan = await house.gate.plan(await on(house, "resolve"))
-    assert [(finding.level, finding.code) for finding in plan.findings] == [("block", "still-firing")]
+    assert [(finding.level, finding.code) for finding in plan.findings] == [("warning", "still-firing")]
     server.ends("k")
     incident.status = "triggered"  # a silence kept the end from it
     request = await on(house, "resolve")
+    assert (await house.gate.plan(request)).findings == ()
     ended = await house.order(request, WHY)
     assert (ended.status, incident.status) == ("succeeded", "resolved"), ended.error
 

@@ -13,6 +13,7 @@ from backends.models import (
     Alert,
     FailedExpectation,
     Freeze,
+    Incident,
     Matcher,
     PipelineRun,
     QualityScore,
@@ -188,6 +189,17 @@ def test_a_handover_lists_what_is_open_by_kind_with_who_and_until_when() -> None
     text = "\n".join(handover(found, about))
     assert '`am/1` service="x": "known", by mia, until 2026-11-26 04:00:00' in text
     assert "Down fires for 25h" in text or "Down fires for 1d" in text
+
+
+def test_a_handover_lists_incidents_whose_alert_is_over() -> None:
+    left = Incident(id="P1", ref="am/Down", number=7, alerts=1, over_since=ago(2))
+    about = facts(replace(alert(3), incident=left, targets=("Alice",)), replace(alert(3, "New"), incident=left))
+    (found,) = open_items(about, silences=[], pipelines=[], records=[])
+    assert (found.kind, found.ref, found.by) == ("incident", "am/Down", "Alice")
+    text = "\n".join(handover([found], about))
+    assert "## Incidents whose alert is over" in text
+    assert "alert over, incident still open since" in text
+    assert "teal alert resolve am/Down" in text
 
 
 def test_a_handover_begins_with_what_is_wrong_now() -> None:
