@@ -18,7 +18,7 @@ from panels.kinds.timeline import events
 from panels.kinds.timeline_event import Event, sign_of
 from panels.words import UNICODE, ago, dated, zone_name
 
-PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "checks", "timeline")
+PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "checks", "oncall", "timeline")
 
 
 class Change(Struct, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ from backends.models import (
     Deployment,
     Freeze,
     Item,
+    OnCall,
     PipelineRun,
     QualityScore,
     Silence,
@@ -42,6 +43,7 @@ from console.ports.derive import latest_runs
 from console.ports.store import Snapshot
 from panels.kinds.alerts import over_words
 from panels.kinds.deployments import against, controller_words, doubts, failures, why_not_well
+from panels.kinds.oncall import says, turns
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.timeline_event import Event
 from panels.words import UNICODE, ago, clock, dated, zone_name
@@ -109,6 +111,8 @@ def handover(items: Sequence[OpenItem], facts: Facts) -> list[str]:
     """What the next shift takes over as lines of Markdown: what is wrong now, then by kind what is open, with who left
     it so and until when."""
     lines = [f"# {facts.title}: handover {_full(facts.made_at, facts)} {zone_name(facts.made_at, facts.zone)}"]
+    if any(snapshot.key.panel == "oncall" for snapshot in facts.sources):
+        lines += _section("On call", _on_call(facts), _lost(facts, "oncall"))
     lines += _section("Problems now", _evidence(facts), _lost(facts, *_NOW))
     for kind, (heading, *told_by) in _KINDS.items():
         found = [_open_item(item, facts) for item in items if item.kind == kind]
@@ -117,7 +121,7 @@ def handover(items: Sequence[OpenItem], facts: Facts) -> list[str]:
 
 
 JOURNAL = "journal"
-_NOW = ("pipelines", "quality", "alerts", "deployments", "checks")
+_NOW = ("pipelines", "quality", "alerts", "deployments", "checks", "oncall")
 _KINDS = {  # the heading, and which sources tell of it
     "action": ("Open actions", JOURNAL, "deployments"), "red": ("Red for a day", "pipelines", "quality", "alerts"),
     "incident": ("Incidents whose alert is over", "alerts"),
@@ -264,6 +268,11 @@ def _event(event: Event, facts: Facts) -> str:
     return f"- {_time(event.at, facts)} {UNICODE.of(event.sign)} {mark}{_plain(event.text)}{before}"
 
 
+def _on_call(facts: Facts) -> list[str]:
+    found = [item for item in facts.items if isinstance(item, OnCall)]
+    return [f"- {_code(item.schedule)} {_plain(turns(item, facts.made_at, facts.zone))}" for item in found]
+
+
 def _evidence(facts: Facts) -> list[str]:
     lines = []
     runs = {run.ref for run in latest_runs([item for item in facts.items if isinstance(item, PipelineRun)])}
@@ -296,6 +305,8 @@ def _evidence(facts: Facts) -> list[str]:
                 )
             case CheckResult() if item.state in _WRONG:
                 lines.append(f"- check {_code(item.name)} {item.state}: {_plain(item.message)}")
+            case OnCall() if item.state in _WRONG:
+                lines.append(f"- on call {_plain(says(item))}")
             case Deployment() if item.health != "ok":
                 truth = item.truth
                 layers = f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"

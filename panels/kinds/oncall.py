@@ -37,6 +37,14 @@ def says(item: OnCall) -> str:
     return f"{item.schedule}: {people(item.now)} {verb} on call{left}{after}"
 
 
+def turns(item: OnCall, now: datetime, zone: tzinfo) -> str:
+    """`alice until 18:00, then bob`."""
+    if item.now is None:
+        return f"unknown: {item.reason}"
+    until = f" until {when(item.now.until, now, zone)}" if item.now.until is not None else ""
+    return f"{people(item.now)}{until}" + (f", then {people(item.next)}" if item.next is not None else "")
+
+
 def gap(item: OnCall) -> Shift | None:
     """The next shift of nobody that somebody's shift follows; what lies behind all that is planned is none."""
     later = zip(item.shifts[1:], item.shifts[2:], strict=False)

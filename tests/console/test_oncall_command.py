@@ -155,6 +155,10 @@ def test_nobody_is_a_finding_everywhere(house: House) -> None:
     assert "On call · 1 warning" in house.said("status")[1]
     (change,) = house.told("timeline", "--since", "3d")["items"]
     assert change["text"] == "nobody is on call by primary"
+    report = house.said("report", "--handover")[1]
+    assert "## On call\n\n- `primary` nobody until Tue 09:00, then alice\n" in report
+    assert "- on call primary: nobody is on call for another 19h, then alice" in report
+    assert "- on call primary: nobody is on call" in house.said("report")[1]
 
 
 def test_a_hole_that_is_to_come_is_told_by_doctor(house: House) -> None:
@@ -183,6 +187,8 @@ def test_what_nobody_knows_is_neither_ok_nor_nobody(house: House, how: str) -> N
         assert code == (0 if how == "old" else 7)
         assert "nobody" not in out.replace(str(house.config.parent), "")
         assert "nobody is" not in err
+    report = house.said("report", "--handover")[1]
+    assert "## On call\n\n" + ("- `primary` unknown: the feed was written" if how == "old" else "Unknown: ") in report
     assert house.said("check")[0] == 3
     assert house.told("status")["health"] == "unknown"
     assert not [each for each in house.told("timeline", "--since", "3d")["items"] if "nobody is" in each["text"]]
@@ -193,3 +199,4 @@ def test_without_a_schedule_that_is_said(house: House) -> None:
     code, out, _ = house.said("oncall")
     assert (code, len(out.splitlines())) == (0, 2)
     assert "oncall" not in house.said("check", "--list")[1]
+    assert "On call" not in house.said("report", "--handover")[1]
