@@ -69,11 +69,15 @@ class _End(Struct, frozen=True):
 
 def places(location: JournalLocation, env: Mapping[str, str]) -> list[Path]:
     """Where such files may be: beside the journal, else in memory of this login, else where a reboot keeps them: in a
-    directory of ours that another user may have made first, and then in our state."""
+    directory of ours that another user may have made first, and then in our state; there first where the journal is
+    gone, since what is mounted over its directory hides what was written there."""
+    own = state_of(env) / UNJOURNALLED
+    if location.gone():
+        return [own, Path(f"/var/tmp/tealdeck-{os.getuid()}")]
     runtime = env.get("XDG_RUNTIME_DIR", "")
     found = [location.directory / BESIDE]
     found += [Path(runtime) / "tealdeck"] if os.path.isabs(runtime) else []
-    return [*found, Path(f"/var/tmp/tealdeck-{os.getuid()}"), state_of(env) / UNJOURNALLED]
+    return [*found, Path(f"/var/tmp/tealdeck-{os.getuid()}"), own]
 
 
 class LateFile:

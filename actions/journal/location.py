@@ -8,7 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from actions.journal.remembered import memory_of, remembered
 from actions.models import Finding
 from backends.errors import BackendError
 from backends.files import must_be_plain
@@ -30,7 +32,8 @@ _PLACES = "a path, or postgresql://HOST/DATABASE"
 class JournalLocation(Struct, frozen=True):
     """`url` is SQLAlchemy's; `path` its file for SQLite; `directory` keeps the owner locks and the runner's logs.
 
-    `shared`: other operators of this host or beyond see it too; where not, `finding` says so.
+    `shared`: other operators of this host or beyond see it too; where not, `finding` says so. `memory` keeps its id for
+    this user.
     """
 
     url: str
@@ -38,6 +41,7 @@ class JournalLocation(Struct, frozen=True):
     directory: Path
     shared: bool
     finding: Finding | None = None
+    memory: Path | None = None
 
     @property
     def name(self) -> str:
@@ -54,7 +58,7 @@ class JournalLocation(Struct, frozen=True):
     def exists(self) -> bool:
         """Whether there is something to read, or something that can not be looked at, as a link to what is not there;
         a database server is taken to be there."""
-        if self.path is None:
+        if self.path is None or self.gone():
             return True
         try:
             found = self.path.stat()
@@ -63,6 +67,17 @@ class JournalLocation(Struct, frozen=True):
         except OSError:
             return True
         return not stat.S_ISREG(found.st_mode) or found.st_size > 0 or self.was_acted_by()
+
+    def gone(self) -> str:
+        """The id of the journal that this user has seen in its file, where none is now: its file system may not be
+        mounted. Empty where one is, or none was; of a server, which has to be asked."""
+        try:
+            there = self.path is None or self.path.stat().st_size > 0
+        except FileNotFoundError:
+            there = False
+        except OSError:
+            there = True
+        return "" if there else remembered(self.memory)
 
     def dangling(self) -> Path | None:
         """The link on the way to its file that leads to nothing: say to a file system that is not mounted."""
@@ -111,12 +126,13 @@ def journal_location(configured: str | None, env: Mapping[str, str], base: Path 
             raise BackendError("config", f"journal: {problem[0]}", fix=problem[1])
         if _SCHEME.match(configured) and not configured.startswith(_SQLITE):
             learn(configured)
-            return JournalLocation(_POSTGRESQL.sub("postgresql+psycopg://", configured), None, state, True)
+            found = JournalLocation(_POSTGRESQL.sub("postgresql+psycopg://", configured), None, state, True)
+            return replace(found, memory=memory_of(found.name, None, state))
         forget(configured)  # a reference may lead to a path, and messages have to name it
-        return _in_file(path_of(configured.removeprefix(_SQLITE), base))
+        return _in_file(path_of(configured.removeprefix(_SQLITE), base), state)
     if not env.get("TEAL_STATE_DIR") and (SHARED_DIR.is_dir() or SHARED_DIR.is_symlink()):
-        return _in_file(SHARED_DIR / FILE_NAME)
-    return _in_file(state / FILE_NAME)
+        return _in_file(SHARED_DIR / FILE_NAME, state)
+    return _in_file(state / FILE_NAME, state)
 
 
 def make_directory(path: Path) -> None:
@@ -132,7 +148,7 @@ def make_directory(path: Path) -> None:
         path.chmod(0o2770)
 
 
-def _in_file(path: Path) -> JournalLocation:
+def _in_file(path: Path, state: Path) -> JournalLocation:
     shared = _is_shared(path.parent)
     finding = None
     if not shared:
@@ -142,7 +158,8 @@ def _in_file(path: Path) -> JournalLocation:
             text=f"only this user sees the journal {path}: others do not see what is under way",
             fix=f"set `journal` to a shared one, or have {SHARED_DIR} made (setgid, group-writable)",
         )
-    return JournalLocation(f"{_SQLITE}{path}", path, path.parent, shared, finding)
+    memory = memory_of(str(path), path.parent, state)
+    return JournalLocation(f"{_SQLITE}{path}", path, path.parent, shared, finding, memory)
 
 
 def _is_shared(directory: Path) -> bool:

@@ -4,6 +4,7 @@ Alembic is loaded only where an upgrade is needed; the usual start asks two plai
 """
 
 import re
+import shlex
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from actions.journal.engines import (
 )
 from actions.journal.errors import JournalNewer, how_to_move_away, journal_error, sqlite_error
 from actions.journal.location import FILE_NAME, JournalLocation
+from actions.journal.remembered import remember, remembered
 from actions.journal.tables import OLDEST_SERVED, SCHEMA_VERSION
 from backends.errors import BackendError
 from backends.imports import import_in_turn
@@ -59,6 +61,7 @@ class Database:
             self._engine = open_engine(location)
             try:
                 self._found = _ready(self._engine, location)
+                remember(location.memory, self._found.identity)
                 self._path, self._file = location.path, _file_at(location.path)
             except BaseException:
                 self._engine.dispose()
@@ -124,12 +127,22 @@ def _must_be_what_was_written(location: JournalLocation) -> None:
         refuse_planted(link)
         words = f"journal {location.name}: {link} is a link to what is not there"
         raise BackendError("unreachable", words, fix="mount or make what it leads to, or take the link away")
+    _must_not_be_gone(location, location.gone())
     if not _is_empty(location.path) or not location.was_acted_by():
         return
     with alone_in(location.directory, location.name):  # nobody is just making it
         if _is_empty(location.path):
             words = f"journal {location.name}: it is empty, and actions have run by it: what it recorded is lost"
             raise BackendError("malformed", words, fix=how_to_move_away(location.name))
+
+
+def _must_not_be_gone(location: JournalLocation, known: str) -> None:
+    """Raises BackendError where a journal `known` was, and none is now."""
+    if known:
+        words = f"journal {location.name}: the journal that was here ({known}) is gone, and no new one was made"
+        begin = f"to begin a new one: rm {shlex.quote(str(location.memory))}"
+        first = "is its file system mounted?" if location.path is not None else "is this its database?"
+        raise BackendError("unreachable", words, fix=f"{first} {begin}")
 
 
 def _is_empty(path: Path | None) -> bool:
@@ -148,11 +161,13 @@ def _file_at(path: Path | None) -> tuple[int, int] | None:
 
 
 class _Found(Struct, frozen=True):
-    """A database as it was found. `version` is empty for none; `is_open`: it is older, and an action has not ended."""
+    """A database as it was found. `version` is empty for none; `is_open`: it is older, and an action has not ended;
+    `identity`: its id, empty before 0005."""
 
     version: str
     oldest_writer: str
     is_open: bool
+    identity: str = ""
 
     @property
     def served(self) -> bool:
@@ -223,13 +238,15 @@ def _found(connection: Connection, location: JournalLocation) -> _Found:
             raise BackendError(
                 "config", message, fix="put it into the search_path of its role, or name another database"
             )
+        _must_not_be_gone(location, remembered(location.memory))
         return _Found("", "", False)
     version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none() or ""
     if version and not _VERSION.fullmatch(version):
         raise JournalNewer(location.name, clean(version, 40), SCHEMA_VERSION)
     still_open = text("SELECT 1 FROM actions WHERE ended_at IS NULL LIMIT 1")
     is_open = OLDEST_SERVED <= version < SCHEMA_VERSION and connection.execute(still_open).first() is not None
-    return _Found(version, _identity(connection)[1], is_open)
+    identity, oldest_writer = _identity(connection)
+    return _Found(version, oldest_writer, is_open, identity)
 
 
 def _identity(connection: Connection) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from actions.switching.changes import Change
 from backends.models import FindingLevel
 from backends.ports import SwitchState, read_stamp
 
-OTHER_JOURNAL, CHANGED_SINCE = "other-journal", "changed-since"
+OTHER_JOURNAL, CHANGED_SINCE, NEW_JOURNAL = "other-journal", "changed-since", "new-journal"
 
 
 async def other_journal(journal: Journal, context: str, state: SwitchState, *, forward: bool = True) -> list[Finding]:
@@ -24,8 +24,10 @@ async def other_journal(journal: Journal, context: str, state: SwitchState, *, f
     if not action:  # written by hand, or by nobody yet
         return []
     of_context = await journal.context_of(action)
-    if (state.ended and state.live not in ("mixed", "unknown")) or of_context == context:
+    if of_context == context:
         return []
+    if state.ended and state.live not in ("mixed", "unknown"):
+        return await _told_where_new(journal, context, action, state.journal) if forward else []
     # A program before 0.2 that writes over our mark leaves the journal's id there: an action is ours that we know.
     named = state.journal not in ("", await journal.identity())
     whose = f"journal {state.journal}" if named else "another journal"
@@ -44,6 +46,16 @@ async def other_journal(journal: Journal, context: str, state: SwitchState, *, f
     return [
         _finding(text, "see with whoever keeps that journal what it does (`teal action list` there)", forward=forward)
     ]
+
+
+async def _told_where_new(journal: Journal, context: str, action: str, theirs: str) -> list[Finding]:
+    """That a switch which others have moved is moved by a journal that remembers nothing: it may not be the one that
+    was here, as where its file system is not mounted."""
+    if not theirs or await journal.actions(context, limit=1):
+        return []
+    text = f"this journal knows of no action yet, and action {action} of journal {theirs} moved this switch last"
+    fix = "go on where others keep that one; else see whether its file system is mounted, or `journal` names it"
+    return [Finding(level="warning", code=NEW_JOURNAL, text=text, fix=fix)]
 
 
 async def newest_is_theirs(journal: Journal, context: str, state: SwitchState, change: Change | None) -> bool:
