@@ -12,6 +12,8 @@ from msgspec.structs import replace
 MOST = 5000
 """So many are kept of a context: the oldest go first."""
 KEPT = timedelta(days=31)
+TURNED = "turned"
+"""The state of what was no trouble and is told all the same: it came between `seen_at` and `until`."""
 UNWATCHED = timedelta(minutes=10)
 """What is shorter is no time in which nobody looked."""
 

@@ -180,6 +180,30 @@ def _over(items: Sequence[Deployment], episode: Episode, read_at: datetime) -> d
     return read_at
 
 
+def _turned(before: Deployment, after: Deployment) -> tuple[Deployment, str]:
+    """That all traffic is on another side, and no action of this journal moved it there. A look at which that is not
+    sure, or not one side, tells nothing: the next one is held against the look before it."""
+    if after.live not in after.colors or after.action_unknown:
+        return before, ""
+    same = before.live == after.live or before.live not in before.colors
+    if same or after.controller is not None or before.action or after.action or _moved_it(before, after):
+        return after, ""
+    stamp, last = (after.mark.stamp if after.mark is not None else ""), before.mark
+    theirs = stamp.partition(":")[0] if last is None or stamp != last.stamp else ""
+    who = f"by action {theirs} of another journal" if theirs else "by hand or by another program: who is not known"
+    sides = f"{before.live.upper()} → {after.live.upper()}"
+    return after, f"{after.service} {sides} {who}; seen"
+
+
+def _moved_it(before: Deployment, after: Deployment) -> bool:
+    """Whether the newest action of the journal may have: another than before, or one that ended as it was read."""
+    was, last, read_at = before.last_switch, after.last_switch, before.truth.control.at
+    if last is None:
+        return False
+    ended = read_at is not None and last.to == after.live and (read_at - last.at).total_seconds() < JUST_MOVED_S
+    return was is None or last.action != was.action or ended
+
+
 def _beside_its_deploy(item: Deployment) -> Deployment:
     """`item` without what is wrong with a side that has no traffic, while somebody's action deploys there."""
     from actions.telling import phase_words
@@ -211,6 +235,7 @@ DEPLOYMENTS: Port[Switch | Controller, Deployment] = Port(
         more_looks=_more_looks,
         problems=_problems,
         over=_over,
+        turned=_turned,
         at=lambda deployment: deployment.last_switch.at if deployment.last_switch else None,
     ),
     noun=Noun(name="deploy", help="Deployments:", command="console.cli.deploy:deploy"),

@@ -158,6 +158,8 @@ class Reading(Struct, Generic[P, ItemT], frozen=True, kw_only=True):
     problems: what of one read is not well, for the timeline.
     over: since when what is no problem any more is well, by the items of a read and when that was; None where they do
         not say so.
+    turned: what has become of an item between two reads that nothing else tells, in words, and which of the two the
+        next one is held against.
     """
 
     item: type[ItemT]
@@ -180,6 +182,7 @@ class Reading(Struct, Generic[P, ItemT], frozen=True, kw_only=True):
     empty: str = ""
     problems: Callable[[Sequence[ItemT]], Sequence[Problem]] = no_problems
     over: Callable[[Sequence[ItemT], Episode, datetime], datetime | None] = over_when_gone
+    turned: Callable[[ItemT, ItemT], tuple[ItemT, str]] | None = None
 
 
 class Noun(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from actions.journal.episodes import KEPT, Book, Episode
+from msgspec.structs import replace
+
+from actions.journal.episodes import KEPT, TURNED, Book, Episode
 from backends.models import Health, TimelineEvent
 from backends.text import clean, counted
 from console import moment
@@ -20,6 +22,8 @@ _OVER = {"alert": "stopped firing", "source": "answers again"}
 def of_episodes(book: Book, since: datetime, until: datetime) -> list[TimelineEvent]:
     """Where each began, and where it ended; what is so in several ways ends once. What was forgotten is said. Of before
     `since` only what was wrong then without a break: T0 may be there."""
+    turned = [_turned(one) for one in book.episodes if one.state == TURNED]
+    book = replace(book, episodes=[one for one in book.episodes if one.state != TURNED])
     begun = [_begun(several) for several in _folded(book.episodes) if several[0].since <= until]
     found = [event for event in begun if since <= event.at] + _reaching(begun, since)
     found += [_ended(stretch) for stretch in _stretches(book.episodes) if _ends_within(stretch, since, until)]
@@ -27,7 +31,14 @@ def of_episodes(book: Book, since: datetime, until: datetime) -> list[TimelineEv
     if since < whole_from:
         words = "what was wrong before is not known any more: a month is kept, and the newest 5,000"
         found.append(TimelineEvent(at=since, kind="unwatched", ref="episodes", text=words, until=whole_from))
+    found += [event for event in turned if since <= event.at <= until]
     return found + _elsewhere(book.elsewhere, since)
+
+
+def _turned(episode: Episode) -> TimelineEvent:
+    return TimelineEvent(
+        at=_end(episode), kind=episode.kind, ref=episode.ref, text=clean(episode.text, 500), seen_at=episode.seen_at
+    )
 
 
 def _elsewhere(episodes: Sequence[Episode], since: datetime) -> list[TimelineEvent]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from actions.journal.episodes import Episode
+from actions.journal.episodes import TURNED, Episode
 from backends.models import severity_rank
 from console.ports.record import Problem
 from console.ports.store import Snapshot, SourceKey
@@ -31,6 +31,8 @@ class Turning:
         self._over: dict[tuple[str, str, str, datetime | None], None] = {}
         self._failing: dict[SourceKey, datetime] = {}
         self._looked: dict[str, tuple[Sequence[Any], bool]] = {}
+        self._before: dict[tuple[str, str], tuple[Any, datetime]] = {}
+        """Of each item what the next read of it is held against, and when that was read."""
         self._blind: dict[tuple[str, str, str], datetime] = {}
         """Of what is open, when it was last seen before the first time in which nobody looked."""
 
@@ -53,6 +55,30 @@ class Turning:
         if read_at is None or read_at < self._began:
             return []
         self._failing.pop(snapshot.key, None)
+        return [*self._turned(source, snapshot, read_at), *self._told(source, snapshot, read_at, blind, sure=sure)]
+
+    def _turned(self, source: str, snapshot: Snapshot, read_at: datetime) -> list[Episode]:
+        """What nobody told of, and is otherwise than at the read before."""
+        reading, found = reading_of(snapshot.key.panel), list[Episode]()
+        if reading is None or reading.turned is None:
+            return found
+        for item in snapshot.items:
+            before, at = self._before.get((source, item.ref), (item, read_at))
+            kept, words = reading.turned(before, item)
+            self._before[source, item.ref] = kept, read_at if kept is item else at
+            if words:
+                found.append(
+                    Episode(
+                        source=source, kind=reading.single, ref=f"{item.ref}/{TURNED}", state=TURNED,
+                        subject=reading.title(item), text=words, since=at, seen_at=at, until=read_at,
+                    )
+                )  # fmt: skip
+        return found
+
+    def _told(
+        self, source: str, snapshot: Snapshot, read_at: datetime, blind: timedelta, *, sure: bool
+    ) -> list[Episode]:
+        """What its items say is not well, beside what was so."""
         whole = sure and not snapshot.missing
         if self._looked.get(source) == (snapshot.items, whole):
             return self._still(source, read_at, blind)

@@ -82,8 +82,8 @@ def _moved(item: Item, moved: dict[tuple[str, str, datetime | None], datetime]) 
 
 
 def told_end(item: TimelineEvent, zone: tzinfo) -> str:
-    """Its words with how long it lasted, or between which looks it ended; those of anything else as they are."""
-    if not item.over:
+    """Its words with how long it lasted, or between which looks it ended or came; of anything else as they are."""
+    if not item.over and (item.seen_at is None or item.going_on or item.until is not None):
         return item.text
     if item.seen_at is not None:
         return f"{item.text} between {dated(item.seen_at, zone, item.at)} and {dated(item.at, zone, item.at)}"

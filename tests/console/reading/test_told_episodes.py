@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from actions.journal.audit import AuditRecord
-from actions.journal.episodes import Book, Episode
+from actions.journal.episodes import TURNED, Book, Episode
 from backends.models import TimelineEvent
 from backends.ports import Point, Series
 from console.reading.history import of_metrics, of_notes
@@ -227,3 +227,14 @@ def test_an_action_that_was_proven_ends_the_trouble_that_it_mended() -> None:
     assert (action.item, ended.at, ended.text) == (back, at(1.5), "shop is well again after 1m30s")
     for other in (replace(back, mends="web"), replace(back, at=at(0.4)), replace(back, at=at(6))):
         assert any(event.text == f"shop is well again {between(0.5, 5)}" for event in timeline(shop, more=[other]))
+
+
+def test_what_was_moved_outside_is_one_row_with_the_looks_that_it_came_between() -> None:
+    moved = episode(
+        2, 3, seen_at=at(2), state=TURNED, kind="service", subject="analytics",
+        text="analytics GREEN → BLUE by hand or by another program: who is not known; seen",
+    )  # fmt: skip
+    (row,) = timeline(moved)
+    assert (row.at, row.health, row.sign) == (at(3), "ok", row.sign)
+    assert row.text.startswith("analytics GREEN → BLUE by hand or by another program: who is not known; seen between ")
+    assert told(moved, since=10) == []

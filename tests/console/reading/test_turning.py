@@ -16,6 +16,7 @@ from backends.models import (
     LastSwitch,
     PipelineRun,
     QualityScore,
+    SwitchMark,
     TrendPoint,
     Truth,
     TruthLayer,
@@ -294,7 +295,9 @@ def test_a_side_that_takes_no_traffic_any_more_fails_nobody() -> None:
     look = Look("deployments")
     look(1, serving(error_pct=30.0))
     drained = {"blue": ColorState(weight_pct=0, healthy=True), "green": ColorState(weight_pct=100, healthy=True)}
-    assert look(2, serving("green", colors=drained)) == [("d/web/blue", "critical", at(1), at(2))]
+    assert look(2, serving("green", colors=drained)) == [
+        ("d/web/turned", "turned", at(1), at(2)), ("d/web/blue", "critical", at(1), at(2)),
+    ]  # fmt: skip
 
 
 def test_what_an_own_action_is_in_the_midst_of_is_no_trouble_and_no_end_of_one() -> None:
@@ -381,3 +384,43 @@ def test_what_is_wrong_without_the_journal_is_told_without_it() -> None:
     sick = {"blue": ColorState(weight_pct=100, healthy=False, detail="HTTP 503"), "green": ColorState(healthy=True)}
     look = Look("deployments")
     assert look(1, serving(colors=sick, action_unknown=BLIND)) == [("d/web", "critical", at(1), None)]
+
+
+def test_traffic_that_was_moved_outside_came_between_two_looks() -> None:
+    """It had no row: what was live before, and by whom it was moved, was nowhere."""
+    look, green = Look("deployments"), deployment()
+    blue = replace(green, live="blue")
+    assert look(1, green) == []
+    assert look(2, green) == []
+    assert [each for each in look(3, replace(green, live="mixed")) if each[1] == "turned"] == []
+    assert look(4, blue)[0] == ("analytics/analytics/turned", "turned", at(2), at(4))
+    assert look(5, blue) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"action": "8A"}),
+        ({"action": "8A"}, {}),
+        ({}, {"last_switch": LastSwitch(at=at(1), by="bob", from_="green", to="blue", action="8A")}),
+        ({}, {"action_unknown": "journal: locked"}),
+        ({"last_switch": LastSwitch(at=at(1), by="bob", from_="green", to="blue", action="8A")},) * 2,
+    ],
+)
+def test_what_an_action_moved_or_may_have_moved_was_not_moved_outside(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    layer = TruthLayer(value="green", at=at(1))
+    look, green = Look("deployments"), deployment(truth=Truth(control=layer, endpoints=layer, data=layer))
+    look(1, replace(green, **before))
+    assert [each for each in look(2, replace(green, live="blue", **after)) if each[1] == "turned"] == []
+
+
+def test_who_moved_it_is_told_where_the_mark_says_so() -> None:
+    green = deployment(mark=SwitchMark(stamp="7F3:shift"))
+    by_hand, theirs = replace(green, live="blue"), replace(green, live="blue", mark=SwitchMark(stamp="9C:shift"))
+    turned = DEPLOYMENTS.reading.turned if DEPLOYMENTS.reading else None
+    assert turned is not None
+    words = "analytics GREEN → BLUE by hand or by another program: who is not known; seen"
+    assert turned(green, by_hand) == (by_hand, words)
+    assert turned(green, theirs)[1] == "analytics GREEN → BLUE by action 9C of another journal; seen"
