@@ -65,6 +65,7 @@ class Member(Struct, frozen=True):
 
 class _Stat(Struct, frozen=True):
     state: str
+    parent: int
     group: int
     session: int
     start_ticks: int
@@ -105,21 +106,30 @@ def fate(command: Running) -> Fate:
 
 
 def members(command: Running) -> list[Member]:
-    """Its living processes in this pid namespace: its group and session while that is its own, and what carries its
-    mark wherever it went."""
+    """Its living processes in this pid namespace: its group and session while that is its own, what carries its mark
+    wherever it went, and what those have started and not left."""
     leader = _stat(command.pid)
     leads = leader is not None and leader.start_ticks == command.start_ticks
+    living = {pid: seen for pid in _pids() if (seen := _stat(pid)) is not None and seen.state not in "ZX"}
+    living.pop(os.getpid(), None)
     found = []
-    for pid in _pids():
-        seen = _stat(pid)
-        if seen is None or seen.state in "ZX" or pid == os.getpid():
-            continue
+    for pid, seen in living.items():
         grouped = command.pid in (seen.group, seen.session)
         # Nobody gets the number of a group that has members: without a leader it may only be another's by now.
         marked = _is_marked(pid, command.mark)
         if marked or (grouped and (leads or (leader is None and marked is None))):
             found.append(Member(pid, seen.start_ticks, leads and pid == command.pid, marked is True))
-    return found
+    return found + _started_by(found, living)
+
+
+def _started_by(found: list[Member], living: dict[int, _Stat]) -> list[Member]:
+    """Those of `living` that descend from `found` and are not among them: in a session and an environment of their own,
+    which show only as long as their parents live."""
+    known, more = {member.pid for member in found}, list[Member]()
+    while new := [pid for pid, seen in living.items() if pid not in known and seen.parent in known]:
+        known.update(new)
+        more += [Member(pid, living[pid].start_ticks, leader=False) for pid in new]
+    return more
 
 
 def is_vouched(command: Running) -> bool:
@@ -133,12 +143,21 @@ async def end(command: Running, *, grace_s: float = KILL_AFTER_S, child: bool = 
     A record can be forged: nothing ends whose own environment does not carry the mark, unless the command is a `child`
     that this process has started itself. Only for one whose fate is `here` or `left`. Never raises OSError.
     """
-    left = await asyncio.to_thread(members, command)
+    seen = dict[int, Member]()
+
+    def look() -> list[Member]:
+        """Also what was seen before: who descends from it is nobody's child once its parent is ended."""
+        now = {member.pid: member for member in members(command)}
+        alive = {pid: member for pid, member in seen.items() if _is_still(member)}
+        seen.update(now)
+        return list({**alive, **now}.values())
+
+    left = await asyncio.to_thread(look)
     for number in (signal.SIGTERM, signal.SIGKILL):
         _signal_all(command, left, number, child)
         until = time.monotonic() + grace_s  # a look takes long where thousands of processes run
         while True:
-            left = await asyncio.to_thread(members, command)
+            left = await asyncio.to_thread(look)
             if not left:
                 return []
             if number == signal.SIGKILL:  # what was forked between the look and the signal
@@ -184,6 +203,11 @@ def _lives(pid: int) -> bool:
     return found is not None and found.state not in "ZX"
 
 
+def _is_still(member: Member) -> bool:
+    found = _stat(member.pid)
+    return found is not None and found.state not in "ZX" and found.start_ticks == member.start_ticks
+
+
 def _signal_all(command: Running, found: list[Member], number: signal.Signals, child: bool) -> None:
     for member in found:
         # Read again, right before: a look at all processes takes its time.
@@ -210,7 +234,7 @@ def _stat(pid: int) -> _Stat | None:
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
         fields = text.rpartition(")")[2].split()
-        return _Stat(fields[0], int(fields[2]), int(fields[3]), int(fields[19]))
+        return _Stat(fields[0], int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
     except (OSError, ValueError, IndexError):
         return None
 

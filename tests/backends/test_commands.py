@@ -163,6 +163,17 @@ async def test_a_child_that_hides_its_mark_is_ended_by_who_started_it(tmp_path: 
     assert not alive(child)
 
 
+async def test_so_is_one_that_hides_it_in_a_session_of_its_own(tmp_path: Path, owner: Remembers) -> None:
+    """Neither mark, group nor session told of it: it outlived the command unsaid. While its parent lives that does."""
+    hidden = f"env -i setsid sh -c 'echo $$ > child; trap : TERM; {LASTS}'"
+    task = await run(f"({hidden} & wait); {LASTS}", tmp_path)
+    child = int(await written(tmp_path / "child"))
+    assert child in [member.pid for member in members(owner.begun[0])]
+    owner.stopping.set()
+    assert (await task)[0] is None
+    assert not alive(child)
+
+
 async def test_what_one_that_succeeded_has_started_goes_on(tmp_path: Path, owner: Remembers) -> None:
     task = await run("nohup setsid sh -c 'echo $$ > service; exec sleep 30' >/dev/null 2>&1 &", tmp_path)
     assert await task == (0, "")
