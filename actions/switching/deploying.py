@@ -22,6 +22,7 @@ from backends.ports import Deployed, Deployer, Stamp
 ROLLOUT_S = 600.0
 RESTORE_S = 120.0
 LOOK_S = 0.5
+LOST_LOOKS = 5
 WRITE_TRIES = 2
 _NOTHING = Deployed(version=None)
 
@@ -238,14 +239,17 @@ class Deploying:
         raise PreconditionFailed("in_doubt", f"what runs on {color.upper()} can not be read", "look at it by hand")
 
     async def _rolled_out(self, deployer: Deployer, step: str, color: str, version: str, at_most_s: float) -> str:
-        """Waits for it. Raises PreconditionFailed."""
-        until, told = time.monotonic() + at_most_s, ""
+        """Waits for it. Raises PreconditionFailed, of a side that somebody gave another version after so
+        many looks that say so: what was written may not be read everywhere at once."""
+        until, told, lost = time.monotonic() + at_most_s, "", 0
         while True:
             try:
                 found = await deployer.rollout(color, version)
-                state, detail = found.state, found.detail
+                state, detail, lost = found.state, found.detail, 0
             except BackendError as error:
-                state, detail = "progressing", error.message
+                state, detail, lost = "progressing", error.message, lost + 1 if error.kind == "conflict" else 0
+                if lost == LOST_LOOKS:
+                    raise PreconditionFailed("conflict", f"{color.upper()}: {detail}", error.fix) from None
             if state == "complete":
                 return f"{version} on {color.upper()}: {detail}" if version else detail
             if state == "failed":

@@ -118,8 +118,13 @@ class KubernetesDeployer:
         workload = await self._read(color)
         wanted = image_version(self._chosen(workload, color).image)
         if version and wanted != version:
-            words = f"Deployment {self._deployments[color]} runs {wanted} now, not {clean(version, 128)}"
-            raise BackendError("conflict", words, fix="somebody else changed it: plan anew")
+            what = f"Deployment {self._deployments[color]}"
+            whose = [found.text for found in owners_by_mark(workload.metadata, what, "the image")]
+            words = "; ".join([f"{what} runs {wanted} now, not {clean(version, 128)}", *whose])
+            fix = (
+                "release it where that takes it from, or plan anew" if whose else "somebody else changed it: plan anew"
+            )
+            raise BackendError("conflict", words, fix=fix)
         chosen = await self._of.chosen(await self._control.read(), color)
         return judge_rollout(workload, await self._sides.pods(chosen), self._container)
 

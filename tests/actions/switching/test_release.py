@@ -13,7 +13,9 @@ from actions.starting import start
 from actions.switching import deploying
 from actions.switching import machine as switching
 from actions.work import Work
+from backends.deployments.command_deployer import CommandDeployer
 from backends.errors import BackendError
+from backends.ports import Rollout
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.two_colors import TwoColors
 
@@ -240,3 +242,21 @@ async def test_a_side_that_says_no_version_is_told_before_and_named_while_it_is_
         seen = await deployer.rollout("green", "2.5.0")
     words = 'GREEN is healthy and says no version: "version": "2.5.0" is wanted in its JSON'
     assert (seen.state, seen.detail) == ("progressing", words)
+
+
+async def test_a_version_that_somebody_takes_back_at_once_is_not_waited_for(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited out its --timeout, 106 s, and had known it after 4."""
+
+    async def rollout(_: object, color: str, version: str) -> Rollout:
+        if version == "2.5.0":
+            raise BackendError("conflict", f"{color} runs 2.4.0 now, not {version}", fix="plan anew")
+        return Rollout(state="complete", detail="it is back")
+
+    monkeypatch.setattr(CommandDeployer, "rollout", rollout)
+    async with House(tmp_path / "state", service) as house:
+        ended = await asyncio.wait_for(house.order(replace(RELEASE, timeout_s=60.0)), 30)
+    assert ended.error is not None
+    assert (ended.status, ended.changed, ended.error.kind, exit_code(ended)) == ("aborted", False, "conflict", 6)
+    assert "green runs 2.4.0 now, not 2.5.0" in ended.error.message
