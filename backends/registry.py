@@ -7,7 +7,7 @@ Offers are the table below, and the entry points in the group `tealdeck.backends
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -116,9 +116,9 @@ class AdapterContext(msgspec.Struct, frozen=True):
     """What an adapter is given besides its config: its name, where relative paths start, the shared HTTP client.
 
     `state_dir` is a private directory for what the adapter itself must remember between two processes; `watchdog` names
-    the alert of this context that always fires; `zone` is the one that it shows. `metrics` and `pipelines` hand out the
-    source of that name of the context, which closes it; they raise BackendError for an unknown or broken one: they are
-    called where it is needed.
+    the alert of this context that always fires; `zone` is the one that it shows, None that of the host. `metrics` and
+    `pipelines` hand out the source of that name of the context, which closes it; they raise BackendError for an unknown
+    or broken one: they are called where it is needed.
     """
 
     name: str
@@ -128,7 +128,7 @@ class AdapterContext(msgspec.Struct, frozen=True):
     watchdog: str = ""
     metrics: Callable[[str], Metrics] = no_metrics
     pipelines: Callable[[str], Pipelines] = no_pipelines
-    zone: tzinfo = UTC
+    zone: tzinfo | None = None
 
 
 class Offer(msgspec.Struct, frozen=True):

@@ -30,13 +30,14 @@ class Event(NamedTuple):
 
 
 class Calendar:
-    """A feed as it was read. `zone`: of times that name none, where the feed has no zone of its own.
+    """A feed as it was read. `zone`: of times that name none, where the feed has no zone of its own; None: the host's.
 
     Raises BackendError(malformed) for what is no calendar, and for an event of which nobody can say when it is.
     """
 
-    def __init__(self, body: bytes, where: str, zone: tzinfo) -> None:
+    def __init__(self, body: bytes, where: str, zone: tzinfo | None) -> None:
         import icalendar
+        import recurring_ical_events
 
         self._where = where
         self._zone = zone
@@ -49,37 +50,26 @@ class Calendar:
         if not text.rstrip().upper().endswith("END:VCALENDAR"):  # the library takes what is there for all
             raise self._malformed("it is cut off before its end")
         try:
-            self._calendars: Any = icalendar.Calendar.from_ical(text, multiple=True)
+            calendars: Any = icalendar.Calendar.from_ical(text, multiple=True)
+            events = [event for calendar in calendars for event in calendar.walk("VEVENT")]
+            for event in events:
+                self._refuse_odd(event)
+            self._parts = [(recurring_ical_events.of(each), self._zone_of(each)) for each in calendars]
+        except BackendError:
+            raise
         except Exception as error:  # the library lets out what its parts raise: ValueError, KeyError, IndexError
             raise self._malformed(f"{type(error).__name__}: {error}") from None
-        events = [event for calendar in self._calendars for event in calendar.walk("VEVENT")]
-        for event in events:
-            self._refuse_odd(event)
         self.summaries = list(map(_summary, events))
         """Of all events, whenever they are."""
 
     def between(self, since: datetime, until: datetime) -> list[Event]:
         """What touches that time and is not canceled. Raises as the class."""
         try:
-            return [event for calendar in self._calendars for event in self._expanded(calendar, since, until)]
-        except BackendError:
-            raise
+            return [event for part, zone in self._parts for event in _expanded(part, zone, since, until)]
         except Exception as error:  # a rule that the library, or dateutil below it, can not follow
             raise self._malformed(f"{type(error).__name__}: {error}") from None
 
-    def _expanded(self, calendar: Any, since: datetime, until: datetime) -> Iterator[Event]:
-        import recurring_ical_events
-
-        zone = self._zone_of(calendar)
-        # What has no zone is looked for as if it were UTC: wider by a day, and chosen afterwards.
-        for event in recurring_ical_events.of(calendar).between(since - _DAY, until + _DAY):
-            begin = _aware(event["DTSTART"].dt, zone)
-            end = _aware(event["DTEND"].dt, zone) if "DTEND" in event else begin
-            if str(event.get("STATUS", "")).upper() == "CANCELLED" or end <= since or begin >= until:
-                continue
-            yield Event(_summary(event), begin, end, _email(event))
-
-    def _zone_of(self, calendar: Any) -> tzinfo:
+    def _zone_of(self, calendar: Any) -> tzinfo | None:
         named = str(calendar.get("X-WR-TIMEZONE", "")).strip()
         try:
             return ZoneInfo(named) if named else self._zone
@@ -106,10 +96,21 @@ class Calendar:
         return BackendError("malformed", f"{self._where}: {quoted(words, 200)}", fix=_FIX)
 
 
-def _aware(when: date | datetime, zone: tzinfo) -> datetime:
+def _expanded(part: Any, zone: tzinfo | None, since: datetime, until: datetime) -> Iterator[Event]:
+    # What has no zone is looked for as if it were UTC: wider by a day, and chosen afterwards.
+    for event in part.between(since - _DAY, until + _DAY):
+        begin = _aware(event["DTSTART"].dt, zone)
+        end = _aware(event["DTEND"].dt, zone) if "DTEND" in event else begin
+        if str(event.get("STATUS", "")).upper() == "CANCELLED" or end <= since or begin >= until:
+            continue
+        yield Event(_summary(event), begin, end, _email(event))
+
+
+def _aware(when: date | datetime, zone: tzinfo | None) -> datetime:
     """In UTC; a day begins at its midnight in `zone`."""
     if not isinstance(when, datetime):
         when = datetime.combine(when, time())
+    # One without any zone is taken for the host's, whose clocks are changed too: no offset of today would know.
     return (when if when.tzinfo is not None else when.replace(tzinfo=zone)).astimezone(UTC)
 
 

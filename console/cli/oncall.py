@@ -1,7 +1,8 @@
 """`teal oncall`: who is on call now and next, or at another time, of the past or to come."""
 
+import contextlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 
 import click
@@ -49,7 +50,7 @@ def oncall(common: Common, at: TypedTime | None) -> int:
             asked, snapshots = moment.utc_now(), session.sources()
             items = reading.standing(snapshots)
         else:
-            asked = _within_reach(at.of_today(zone))
+            asked = _asked(at, zone)
             snapshots = await _read_at(session.adapters, asked, common.timeout_s or READ_TIMEOUT_S)
             items = [item for snapshot in snapshots for item in snapshot.items]
         me = called(session.adapters, items, session.context.identity)
@@ -64,11 +65,13 @@ def oncall(common: Common, at: TypedTime | None) -> int:
     return read(common, ("oncall",) if at is None else (), answer)
 
 
-def _within_reach(asked: datetime) -> datetime:
-    if abs(asked - moment.utc_now()) > REACH:
-        words = f"--at: {asked:%Y-%m-%d} is further away than any schedule goes"
-        raise CommandError(EXIT_USAGE, "usage", words, fix="write a time within ten years")
-    return asked
+def _asked(at: TypedTime, zone: tzinfo) -> datetime:
+    with contextlib.suppress(OverflowError):  # a year that no calendar has
+        asked = at.of_today(zone)
+        if abs(asked - moment.utc_now()) <= REACH:
+            return asked
+    words = "--at: it is further away than any schedule goes"
+    raise CommandError(EXIT_USAGE, "usage", words, fix="write a time within ten years")
 
 
 async def _read_at(adapters: Adapters, at: datetime, deadline_s: float) -> list[Snapshot]:

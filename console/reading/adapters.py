@@ -87,5 +87,5 @@ class Adapters:
             entry.name, self.context.base_dir, own_state, self.http,
             watchdog=self.context.config.watchdog,
             metrics=partial(self._referred, METRICS), pipelines=partial(self._referred, PIPELINES),
-            zone=zone_of(self.context.config.timezone),
+            zone=zone_of(zone) if (zone := self.context.config.timezone) else None,
         )  # fmt: skip

@@ -295,6 +295,28 @@ async def test_times_without_a_zone_are_of_the_feed_or_of_the_context(
     assert (found.next.since, found.next.until) == (begin, begin + timedelta(hours=8))
 
 
+async def test_without_any_zone_times_are_of_the_host_also_when_its_clocks_are_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        rule = ("DTSTART:20261001T090000", "DTEND:20261001T170000", "RRULE:FREQ=DAILY")
+        (tmp_path / "oncall.ics").write_text(feed(event("alice", *rule)), newline="")
+        adapter: IcalSchedule = build(
+            "oncall", "ical", {"path": "oncall.ics"}, AdapterContext("primary", tmp_path, tmp_path, Http())
+        )
+        for day in (24, 26):  # the clocks were changed between them
+            at = datetime(2026, 10, day, 9, 30, tzinfo=BERLIN)
+            (found,) = await adapter.on_call(at.astimezone(UTC))
+            assert found.now is not None
+            assert found.now.since == at.replace(minute=0)
+        await adapter.aclose()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 async def test_whole_days_begin_at_midnight_of_the_zone(tmp_path: Path) -> None:
     days = event("alice", "DTSTART;VALUE=DATE:20261024", "DTEND;VALUE=DATE:20261026")
     found = await told(tmp_path, feed(days), datetime(2026, 10, 25, 12, tzinfo=UTC))

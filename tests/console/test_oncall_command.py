@@ -137,7 +137,8 @@ def test_what_was_asked_of_another_time_is_not_kept_as_now(house: House, tmp_pat
     house.said("oncall", "--at", "2026-11-29T12:00")
     assert not list((tmp_path / "state").rglob("*oncall*"))
     assert house.told("timeline", "--since", "3d")["items"] == []
-    assert house.said("oncall", "--at", "2300-01-01")[0] == 2
+    for never in ("2300-01-01", "0001-01-01", "9999-12-31T23:59"):
+        assert house.said("oncall", "--at", never)[0] == 2
     assert house.said("oncall", "--at", "10:00", "--watch")[0] == 2
     assert house.said("oncall", "--at", "soon")[0] == 2
 
