@@ -56,11 +56,13 @@ def read(
     `read_logs` too, are of the context's zone. Raises CommandError."""
     selection = chosen(common, start_sandbox=start_sandbox)
     zone = zone_of(selection.context.config.timezone)
-    end = until.at(zone) if until is not None else None
-    session = Session(
-        selection, panels=panels, since=_length(since, zone, end), until=end,
-        read_logs=read_logs(zone) if read_logs is not None else last_lines,
-    )  # fmt: skip
+    try:
+        end = until.at(zone) if until is not None else None
+        length = _length(since, zone, end)
+        reader = read_logs(zone) if read_logs is not None else last_lines
+    except OverflowError:
+        raise CommandError(EXIT_USAGE, "usage", "a time that no calendar has", fix=f"write {FORMS}") from None
+    session = Session(selection, panels=panels, since=length, until=end, read_logs=reader)
     return run_loop(_read(common, session, answer))
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actions import who
+from backends.oncall.ical import IcalSchedule
 from console import moment
 from console.cli.commands import teal
 from console.cli.ending import run_command
@@ -131,6 +132,12 @@ def test_the_time_that_is_shown_is_the_time_that_can_be_typed(house: House, minu
     assert means == asked or asked.fold, "the second of two equal hours is not what was typed"
     day = (means.astimezone(BERLIN).replace(tzinfo=None) - datetime(2026, 11, 30, 9)).days  # noqa: DTZ001 - wall clocks
     assert ("alice" if day % 2 == 0 else "bob") in out.splitlines()[2].split()[3]
+
+
+def test_you_are_whom_the_source_asks_as_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IcalSchedule, "me", ("Bob", "bob@example.com"))
+    for at, you in (("2026-12-01T10:00", True), ("2026-11-30T10:00", True), ("2026-11-30T08:00", False)):
+        assert house.told("oncall", "--at", at)["items"][0]["you"] == you
 
 
 def test_what_was_asked_of_another_time_is_not_kept_as_now(house: House, tmp_path: Path) -> None:

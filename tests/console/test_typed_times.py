@@ -1,11 +1,14 @@
 """What is typed is in the zone that is shown, wherever the host is."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from console import moment
+from console.cli.commands import teal
+from console.cli.ending import run_command
 from console.typed_times import TypedTime
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -56,3 +59,15 @@ def test_an_age_is_counted_back_from_the_end() -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         TypedTime.parse(text)
+
+
+@pytest.mark.parametrize("arguments", [["timeline", "--until"], ["run", "list", "--since"], ["log", "--around"]])
+def test_a_year_that_no_calendar_has_is_a_mistake_of_whoever_typed_it(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[contexts.c]\ntimezone = "Europe/Berlin"\n')
+    config.chmod(0o600)
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
+    assert run_command(teal, [*arguments, "0001-01-01", "-c", str(config)]) == 2
+    assert "no calendar has" in capsys.readouterr().err
