@@ -330,13 +330,23 @@ async def end_of_silence(asked: Asked) -> Order:
         about=alert_words(alert) if alert else in_words(silence.matchers),
         effects=(f"expire   {silence.id} of {silence.created_by}: {in_words(silence.matchers)}",),
         facts=(f"shows    {counted(silence.matches)} again",),
-        undo=command("alert silence", flags=matchers),
+        undo=command("alert silence", flags=" ".join([matchers, *await _past_what_it_hides(asked, silence)])),
         already=silence.state == "expired",
         expected=KnownSilence(by=asked.by, until=asked.until, silence_id=silence.id),
         matchers=silence.matchers,
         by=silence.created_by,
         silence=silence.id,
     )
+
+
+async def _past_what_it_hides(asked: Asked, silence: Silence) -> list[str]:
+    """The flags without which one like it is refused, by what it hides now."""
+    target = asked.target
+    alerts, matched = await together(target.adapter.alerts(), target.adapter.matching(silence.matchers))
+    found = _doubts(None, matched, asked.by, asked.zone)
+    found += _reach(silence.matchers, matched, alerts, target.watchdog)
+    past = [f"--override {each.code}" for each in found if each.level == "block"]
+    return [*past, "--reason WHY"] if past else []
 
 
 async def _hiding(request: Request, adapter: Silencer) -> list[Silence]:

@@ -362,6 +362,20 @@ async def test_what_made_it_last_longer_is_undone_by_its_former_end(
     assert (await house.order(replace(on("extend", f"am/{before.id}"), until=until))).changed is False
 
 
+@pytest.mark.usefixtures("crowd")
+async def test_the_undo_of_ending_one_of_everything_is_taken_as_it_is_typed(house: House) -> None:
+    """It lacked what `silence` has to override."""
+    wide = by_regex("alertname", "A.*")
+    codes = [each.code for each in (await house.gate.plan(wide)).findings if each.level == "block"]
+    assert "matches-all" in codes
+    made = await house.order(replace(wide, overrides=tuple(codes)), WITH_REASON)
+    undo = (await house.order(on("unsilence", str(made.ref)))).undo
+    overrides = " ".join(f"--override {code}" for code in codes)
+    assert undo == f"teal alert silence -m 'alertname=~\"A.*\"' {overrides} --reason WHY"
+    again = replace(wide, overrides=tuple(words for words in undo.split() if words in codes))
+    assert (await house.order(again, WITH_REASON)).changed
+
+
 async def test_two_silences_of_one_alert_must_be_named(house: House, am: Alertmanager, ref: str) -> None:
     await house.order(ack(ref))
     await house.order(on("silence", ref))
