@@ -84,7 +84,8 @@ def _quiet(alert: Alert) -> str:
 async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
     adapter = adapters.of(ALERTS, entry.name)
     found = await adapter.alerts()
-    blind = [warning("blind", _words(alert), "") for alert in found if alert.state == "unknown"]
+    fix = "look at what it watches, in its own system"
+    blind = [warning("blind", _words(alert), fix) for alert in found if alert.state == "unknown"]
     if not hasattr(adapter, "orders_as"):
         return blind
     try:
