@@ -1,9 +1,9 @@
 """Grafana in this process: rules, its Alertmanager, annotations.
 
-There is no packaged description of it, and nothing validates these answers: annotations follow the documented examples
-of its HTTP API, rules and rights what its source says (`tooling/definitions/prom.go`, `accesscontrol/silences.go`), read
-by hand, since its Swagger file is AGPL and lacks the rules. A token with the rights of a folder may not read all alerts,
-and may silence a rule.
+There is no packaged description of it, and nothing validates these answers: annotations follow the documented
+examples of its HTTP API; rules and rights follow its source (`tooling/definitions/prom.go`,
+`accesscontrol/silences.go`), read by hand, since its Swagger file is AGPL and lacks the rules. A token with the
+rights of a folder may not read all alerts, and may silence a rule.
 """
 
 import itertools
