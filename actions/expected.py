@@ -116,11 +116,21 @@ class SilenceExpected(Expected, frozen=True, kw_only=True):
 
 class NewSilence(SilenceExpected, frozen=True, kw_only=True):
     """Of one that is made: what it hides, and how many alerts that is now. `extends`: the one that is the same and is
-    made to last longer instead."""
+    made to last longer instead. `also`: what is acknowledged with it."""
 
     matchers: tuple[Matcher, ...]
     matches: int
     extends: str | UnsetType = UNSET
+    also: "tuple[LinkedAck, ...] | UnsetType" = UNSET
+
+
+class LinkedAck(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An acknowledgement in another system: of an alert by a silence, or of an incident."""
+
+    source: str
+    ref: str
+    silence: NewSilence | None = None
+    order: IncidentOrder | None = None
 
 
 class KnownSilence(SilenceExpected, frozen=True, kw_only=True):
@@ -132,9 +142,10 @@ class KnownSilence(SilenceExpected, frozen=True, kw_only=True):
 
 
 class IncidentExpected(Expected, frozen=True, kw_only=True):
-    """Of an order to an incident: as it was, who orders, and what is ordered."""
+    """Of an order to an incident: as it was, who orders, and what is ordered. `also`: what is acknowledged with it."""
 
     order: IncidentOrder
+    also: tuple[LinkedAck, ...] | UnsetType = UNSET
 
     @property
     def before(self) -> dict[str, Any]:

@@ -63,14 +63,25 @@ class ConfigTargets:
     async def silencer(self, backend: str) -> SilencerTarget:
         """As `switch`; also BackendError(config) for a source of alerts that cannot silence."""
         watchdog = self._adapters.entry("alerts", backend).data.get("watchdog", self._context.config.watchdog)
-        return SilencerTarget(silencer(self._adapters, backend), self._driven("alerts", backend), str(watchdog or ""))
+        return SilencerTarget(silencer(self._adapters, backend), self._acked(backend), str(watchdog or ""))
 
     async def incidents(self, backend: str) -> IncidentsTarget | None:
         """As `switch`; None for a source of alerts alone."""
         adapter = self._adapters.of(ALERTS, backend)
         if not hasattr(adapter, "order_incident"):
             return None
-        return IncidentsTarget(cast(Incidents, adapter), self._driven("alerts", backend))
+        return IncidentsTarget(cast(Incidents, adapter), self._acked(backend))
+
+    def _acked(self, backend: str) -> Described:
+        """With the sources in which something may be acknowledged with it."""
+        entries = self._context.entries["alerts"]
+        linking = [entry.name for entry in entries if entry.data.get("ack_links") is True]
+        others = tuple(
+            self._described(entry, self._harmless(entry))
+            for entry in entries
+            if entry.name != backend and (backend in linking or entry.name in linking)
+        )
+        return replace(self._driven("alerts", backend), sources=others)
 
     def _driven(self, port: str, name: str) -> Described:
         entry = self._adapters.entry(port, name)

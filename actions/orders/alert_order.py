@@ -9,11 +9,12 @@ import msgspec
 from msgspec.structs import replace
 
 from actions.beside import uninterrupted, unless
-from actions.doing import Doing, Ground
+from actions.doing import Desk, Doing, Ground
 from actions.endings import OutOfTime
-from actions.expected import KnownSilence, NewSilence, SilenceExpected
+from actions.expected import KnownSilence, LinkedAck, NewSilence, SilenceExpected
+from actions.guards import with_overrides
 from actions.journal.rows import Changes
-from actions.models import ActionError
+from actions.models import ActionError, Plan, Request
 from actions.orders.alerts import (
     MAX_MATCHES,
     AlertFacts,
@@ -25,6 +26,7 @@ from actions.orders.alerts import (
     new_silence,
     plan_alert,
 )
+from actions.orders.linked_acks import acknowledge, linked, steps_of
 from actions.work import Work
 from backends.command_line import command
 from backends.errors import BackendError
@@ -47,7 +49,7 @@ class AlertOrder:
         self.expected = work.plan.expecting(SilenceExpected)
         self.comment = on.reason.strip() or unsaid
         self.action_id = work.action_id
-        self._work = work
+        self._work, self._on = work, on
         self._send_it, self._makes = send, makes
         self._backend = work.plan.service.partition("/")[0]
 
@@ -74,7 +76,8 @@ class AlertOrder:
             await work.finish("aborted", error=unseen)
             return
         await work.end("verify", "succeeded", words + await self._hidden(result.id))
-        await work.finish("succeeded")
+        refused = await acknowledge(work, self._on, _also(self.plan), self.comment)
+        await work.finish("aborted" if refused else "succeeded", error=refused)
 
     async def _ordered(self) -> SilenceResult:
         await self._looked()
@@ -151,10 +154,30 @@ def _doing(look: Look, usual_s: float | None, send: Send, unsaid: str = "", *, m
     async def run(work: Work, on: Ground) -> None:
         await AlertOrder(work, on, send, unsaid, makes=makes).run()
 
-    return Doing(plan=partial(plan_alert, look, usual_s), covers=AlertFacts, steps=lambda plan, entry: STEPS, run=run)
+    return Doing(
+        plan=partial(plan_alert, look, usual_s), covers=AlertFacts,
+        steps=lambda plan, entry: (*STEPS, *steps_of(_also(plan))), run=run,
+    )  # fmt: skip
 
 
-ACK = _doing(acknowledgement, HOUR_S, _acknowledge, "acknowledged with teal", makes=True)
+def _also(plan: Plan) -> tuple[LinkedAck, ...]:
+    expected = plan.expecting(SilenceExpected)
+    return (expected.also or ()) if isinstance(expected, NewSilence) else ()
+
+
+async def _plan_ack(request: Request, desk: Desk) -> Plan:
+    """With the incident that the alert opened, where the front door says so."""
+    plan, besides = await plan_alert(acknowledgement, HOUR_S, request, desk), await linked(request, desk)
+    if not besides.acks or not isinstance(plan.expected, NewSilence):
+        return plan
+    return replace(
+        plan, already=False, expected=replace(plan.expected, also=besides.acks),
+        findings=(*plan.findings, *with_overrides(besides.findings, request.overrides)),
+        summary=replace(plan.summary, effects=(*plan.summary.effects, *besides.effects)),
+    )  # fmt: skip
+
+
+ACK = replace(_doing(acknowledgement, HOUR_S, _acknowledge, "acknowledged with teal", makes=True), plan=_plan_ack)
 SILENCE = _doing(new_silence, 2 * HOUR_S, _silence, "silenced with teal", makes=True)
 EXTEND = _doing(extension, HOUR_S, _extend)
 UNSILENCE = _doing(end_of_silence, None, _expire)

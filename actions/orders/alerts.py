@@ -44,6 +44,7 @@ class AlertFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
     matchers: tuple[Matcher, ...] = ()
     by: str = ""
     silence: str = ""
+    also: tuple[str, ...] = ()
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -93,7 +94,7 @@ async def plan_alert(look: Look, usual_s: float | None, request: Request, desk: 
             kind=request.kind, context=policy.context, service=request.service, from_=order.from_, to=order.to,
             target=driven(target.entry), ref=request.ref,
             for_s=0.0 if request.until else for_s, until=request.until or None, matchers=order.matchers, by=order.by,
-            silence=order.silence,
+            silence=order.silence, also=tuple(map(str, request.params.get("also", ()))),
         )
     )  # fmt: skip
     return Plan(

@@ -1,21 +1,23 @@
 """Orders to an incident: acknowledge, snooze, resolve, escalate, reassign, note; in somebody's name, each sent once."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from actions.beside import uninterrupted, unless
 from actions.doing import Desk, Doing, Ground
 from actions.endings import OutOfTime
-from actions.expected import IncidentExpected
+from actions.expected import IncidentExpected, LinkedAck
 from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import context_findings, with_overrides
 from actions.ids import now
 from actions.journal.rows import Changes
 from actions.kinds import kind_of
 from actions.models import ActionError, Finding, GuardClass, Plan, PlanSummary, Request
+from actions.orders.linked_acks import Linked, acknowledge, linked, steps_of
 from actions.work import Work
 from backends.command_line import command
 from backends.errors import BackendError
@@ -43,6 +45,7 @@ class IncidentFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
 
     ref: str = ""
     order: IncidentOrder | None = None
+    also: tuple[LinkedAck, ...] = ()
 
 
 class _Ordered(Struct, frozen=True, kw_only=True):
@@ -81,11 +84,14 @@ async def _plan(look: _Look, what: IncidentOrderName, request: Request, desk: De
     found = await look(_Asked(request=request, adapter=target.adapter, now=incident, by=by, order=order))
     guard_class: GuardClass = "2" if found.order.for_s > SHORT_S else kind_of(request.kind).guard_class
     at = now()
-    findings = [] if found.already else [*found.findings, *context_findings(policy, guard_class, at)]
+    besides = await linked(request, desk) if what == "acknowledge" else Linked()
+    already = found.already and not besides.acks
+    findings = [] if already else [*found.findings, *besides.findings, *context_findings(policy, guard_class, at)]
     agreed = hash_of(
         IncidentFacts(
             kind=request.kind, context=policy.context, service=request.service, from_=incident.status, to=found.to,
             target=driven(target.entry), ref=request.ref, order=found.order,
+            also=tuple(_timeless(each) for each in besides.acks),
         )
     )  # fmt: skip
     state = f"incident #{incident.number} is {incident.status}, and {_named(incident.assigned) or 'nobody'} has it"
@@ -94,14 +100,20 @@ async def _plan(look: _Look, what: IncidentOrderName, request: Request, desk: De
         protected=policy.protected, from_=incident.status, to=found.to,
         findings=with_overrides(findings, request.overrides),
         summary=PlanSummary(
-            effects=() if found.already else (found.effect, f"as       {by.name}"),
-            preconditions=() if found.already else (state,),
-            undo="" if found.already else found.undo,
+            effects=() if already else (found.effect, f"as       {by.name}", *besides.effects),
+            preconditions=() if already else (state,),
+            undo="" if already else found.undo,
         ),
-        hash=shortened(agreed), full_hash=agreed, made_at=at, already=found.already,
-        expected=IncidentExpected(order=found.order), target=target.entry.kept(), request=request,
-        about=clean(f"#{incident.number} {incident.title}", 200),
+        hash=shortened(agreed), full_hash=agreed, made_at=at, already=already,
+        expected=IncidentExpected(order=found.order, also=besides.acks or UNSET), target=target.entry.kept(),
+        request=request, about=clean(f"#{incident.number} {incident.title}", 200),
     )  # fmt: skip
+
+
+def _timeless(ack: LinkedAck) -> LinkedAck:
+    """No time and no count is a fact."""
+    silence = ack.silence and replace(ack.silence, until=datetime.fromtimestamp(0, UTC), matches=0, extends=UNSET)
+    return replace(ack, silence=silence)
 
 
 # ---- what each of them is
@@ -184,17 +196,23 @@ def _named(people: Sequence[Person]) -> str:
 async def _run(work: Work, on: Ground) -> None:
     """Returns when the action has ended. Raises LeaseLost."""
     try:
-        await unless(_ordered(work, on.adapter), work.in_time())
+        words = await unless(_ordered(work, on.adapter), work.in_time())
     except BackendError as error:
         failed = ActionError(kind=error.kind, message=error.message, fix=error.fix)
         await work.finish("aborted", error=failed)
     except OutOfTime as late:
         await work.finish("aborted", error=ActionError(kind="deadline", message=await work.break_off(str(late))))
     else:
-        await work.finish("succeeded")
+        comment = on.reason.strip() or f"acknowledged with teal, with {words}"
+        refused = await acknowledge(work, on, _also(work.plan), comment)
+        await work.finish("aborted" if refused else "succeeded", error=refused)
 
 
-async def _ordered(work: Work, adapter: Incidents) -> None:
+def _also(plan: Plan) -> tuple[LinkedAck, ...]:
+    return plan.expecting(IncidentExpected).also or ()
+
+
+async def _ordered(work: Work, adapter: Incidents) -> str:
     order = work.plan.expecting(IncidentExpected).order
     await work.begin("order")
     before = {"status": order.status, "assigned": order.assigned}
@@ -208,10 +226,14 @@ async def _ordered(work: Work, adapter: Incidents) -> None:
     words = f"incident #{now_.number} is {now_.status}"
     words += f", {_named(now_.assigned)} has it" if now_.assigned else ""
     await work.end("order", "succeeded", words if result.changed else f"{words}: it was so already")
+    return f"incident #{now_.number}"
 
 
 def _doing(look: _Look, what: IncidentOrderName) -> Doing:
-    return Doing(plan=partial(_plan, look, what), covers=IncidentFacts, steps=lambda plan, entry: STEPS, run=_run)
+    return Doing(
+        plan=partial(_plan, look, what), covers=IncidentFacts,
+        steps=lambda plan, entry: (*STEPS, *steps_of(_also(plan))), run=_run,
+    )  # fmt: skip
 
 
 ACK_INCIDENT = _doing(_acknowledge, "acknowledge")

@@ -67,6 +67,10 @@ class Incidents(Alerts, Protocol):
     """A system of alerts that calls people. Each order is sent once, as the user whose credentials are used: where its
     answer was lost, the system is looked at for what it would have made, and only then is it an error."""
 
+    @property
+    def links_acks(self) -> bool:
+        """Whether an acknowledgement is also one of the alerts that opened the incident, and the other way."""
+
     async def incident(self, fingerprint: str) -> IncidentNow:
         """The open incident of the alert of that fingerprint. Raises `not_found`."""
 

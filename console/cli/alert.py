@@ -20,7 +20,7 @@ from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
-from console.ports.alerts import ordered_by, silencer
+from console.ports.alerts import linked_params, ordered_by, silencer
 from console.ports.dashboards import dashboard_of
 from console.printing.output import document, worst_first
 from console.printing.tables import View, item_table
@@ -39,6 +39,8 @@ def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None = 
         found = _found(session, ref)
         is_incident = ordered_by(session.adapters, found.backend) == "order_incident"
         named = _OF_INCIDENTS.get(kind, kind) if is_incident else kind
+        if kind == "ack" and (with_it := linked_params(found, session.adapters, session.store)):
+            return Request(kind=named, service=found.ref, ref=found.ref, for_s=for_s, params=with_it)
         return Request(kind=named, service=found.ref, ref=found.ref, for_s=for_s, **more)
 
     return request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,9 +13,9 @@ from backends.models import Alert, Silence
 from console import moment
 from console.ports.asking import warning
 from console.ports.entry import Entry
-from console.ports.incidents import remembering, tied
+from console.ports.incidents import acked_with, remembering, tied
 from console.ports.record import Adapters, Desk, Noun, Place, Port, Problem, Reading
-from console.ports.store import Snapshot, SourceKey
+from console.ports.store import Snapshot, SourceKey, Store
 from panels.kinds.alerts import fold
 
 if TYPE_CHECKING:
@@ -120,6 +121,23 @@ def ordered_by(adapters: Adapters, name: str) -> str:
     except BackendError:
         return "silence"  # which says what is wrong with it
     return "order_incident" if hasattr(found, "order_incident") else "silence"
+
+
+def linked_params(alert: Alert, adapters: Adapters, store: Store) -> dict[str, Any]:
+    """The `params` of an acknowledgement: what is acknowledged with it (`ack_links`); one that can not be is not."""
+
+    def links(source: str) -> bool:
+        with contextlib.suppress(BackendError):  # whoever reads it says what is wrong with it
+            return bool(getattr(adapters.of(ALERTS, source), "links_acks", False))
+        return False
+
+    there = [other.ref for other in store.items("alerts")]
+    also = [
+        ref for ref in acked_with(alert, links, there)
+        if ordered_by(adapters, ref.partition("/")[0]) == "order_incident"
+        or not why_not_silenced(adapters, ref.partition("/")[0])
+    ]  # fmt: skip
+    return {"also": also} if also else {}
 
 
 def why_not_silenced(adapters: Adapters, name: str) -> str:

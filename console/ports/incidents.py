@@ -7,7 +7,7 @@ that answer, the alert is over and the incident is not, as where a silence kept 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -116,3 +116,12 @@ def _is_alike(one: Alert, incident: Incident, alert: Alert) -> bool:
     if any(said[name] != alert.labels[name] for name in shared):
         return False
     return bool(shared) or not alert.labels.keys() - _NO_IDENTITY
+
+
+def acked_with(alert: Alert, links: Callable[[str], bool], there: Iterable[str]) -> list[str]:
+    """The refs that an acknowledgement of `alert` is one of, too: of an incident the alerts that opened it and are
+    still there, of such an alert its incident; where the entry of the incident's source `links` them."""
+    incident = alert.incident
+    if incident is None or not links(incident.ref.partition("/")[0]):
+        return []
+    return sorted(set(incident.opened_by) & set(there)) if is_own(alert) else [incident.ref]

@@ -11,7 +11,7 @@ from actions.kinds import kind_of
 from actions.models import ORDER_CLASS, Action, OrderWord, Request
 from backends.models import Alert, Deployment, Item, PipelineRun, Silence
 from backends.text import side_name
-from console.ports.alerts import ordered_by, why_not_silenced
+from console.ports.alerts import linked_params, ordered_by, why_not_silenced
 from console.screens.choice import Choice, forbidden, places, withheld
 from console.screens.deployment_choices import deployment_choices
 from panels.kinds.alerts import over_words
@@ -139,6 +139,7 @@ def acknowledgement(alert: Alert, session: Session, *, alike: int = 1) -> Choice
 def _alert_choices(alert: Alert, session: Session, alike: int) -> list[Choice]:
     nothing = "nothing silences it" if alert.state in _NOT_HIDDEN and alert.ack is None else ""
     how = ordered_by(session.adapters, alert.backend)
+    with_it = linked_params(alert, session.adapters, session.store) if alert.incident is not None else {}
     no_order = why_not_silenced(session.adapters, alert.backend) if how == "silence" else ""
     why_not = {"extend": nothing, "unsilence": nothing}
     acked = f"acknowledged by {alert.ack.by} already" if alert.ack is not None else ""
@@ -154,7 +155,9 @@ def _alert_choices(alert: Alert, session: Session, alike: int) -> list[Choice]:
             or why_not.get(kind.name, "")
             or ("" if alike == 1 or place.form else f"{alike:,} alerts are in one row: v shows each by itself"),
             note=notes.get(kind.name, ""),
-            request=None if place.form else Request(kind=kind.name, service=alert.ref, ref=alert.ref),
+            request=None
+            if place.form
+            else Request(kind=kind.name, service=alert.ref, ref=alert.ref, params=with_it if place.key == "a" else {}),
             form=place.form,
         )
         for kind, place in places("alerts")

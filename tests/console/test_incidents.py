@@ -11,6 +11,7 @@ import pytest
 
 from console.cli.commands import teal
 from console.cli.ending import run_command
+from tests.backends.fake_alertmanager import FakeAlertmanager, cluster
 from tests.backends.fake_pagerduty import TOKEN, FakePagerDuty
 
 Teal = Callable[..., tuple[int, Any]]
@@ -52,6 +53,67 @@ def run(
         return code, json.loads(capsys.readouterr().out)
 
     return called
+
+
+LABELS = {"alertname": "Slow", "dataset": "customers"}
+
+
+@pytest.fixture
+def manager(run: Teal, tmp_path: Path) -> Iterator[FakeAlertmanager]:
+    """An Alertmanager of the same context, in which the alert fires that opened the incident."""
+    with cluster(1) as (manager,):
+        with (tmp_path / "config.toml").open("a") as config:
+            config.write('ack_links = true\n[[contexts.c.alerts]]\nname = "am"\ntype = "alertmanager"\n')
+            config.write(f'urls = ["{manager.url}"]\n')
+        manager.fire(**LABELS)
+        yield manager
+
+
+@pytest.mark.parametrize("name", ["pd", "am"])
+def test_a_linked_acknowledgement_has_one_result_a_system(
+    run: Teal, server: FakePagerDuty, manager: FakeAlertmanager, name: str
+) -> None:
+    incident = server.trigger("k", LABELS)
+    _, told = run("alert", "list")
+    refs = {item["backend"]: item["ref"] for item in told["items"]}
+    assert {item["incident"]["ref"] for item in told["items"]} == {refs["pd"]}
+    code, told = run("alert", "ack", refs[name], "-y", "--foreground")
+    (action,) = told["items"]
+    other = refs["am" if name == "pd" else "pd"]
+    assert (code, action["status"], incident.status) == (0, "succeeded", "acknowledged"), told
+    assert {step["name"]: step["status"] for step in action["steps"]}[f"ack {other}"] == "succeeded"
+    _, told = run("alert", "list")
+    assert {item["backend"]: item["state"] for item in told["items"]} == {"pd": "acknowledged", "am": "acknowledged"}
+    assert len(server.orders) == 1, "one way: no system answers the other"
+
+
+def test_what_one_system_refuses_keeps_no_other_from_it(
+    run: Teal, server: FakePagerDuty, manager: FakeAlertmanager
+) -> None:
+    incident = server.trigger("k", LABELS)
+    server.reads_only = True
+    _, told = run("alert", "list")
+    ref = next(item["ref"] for item in told["items"] if item["backend"] == "am")
+    code, told = run("alert", "ack", ref, "-y", "--foreground")
+    (action,) = told["items"]
+    steps = {step["name"]: step["status"] for step in action["steps"]}
+    assert (code, action["status"], action["changed"], incident.status) == (1, "aborted", True, "triggered"), told
+    assert (steps["verify"], [status for step, status in steps.items() if step.startswith("ack ")]) == (
+        "succeeded", ["failed"],
+    )  # fmt: skip
+    assert "Access Denied" in action["error"]["message"]
+
+
+def test_an_incident_and_its_alert_are_acknowledged_apart_unless_that_is_configured(
+    run: Teal, server: FakePagerDuty, manager: FakeAlertmanager, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(config.read_text().replace("ack_links = true", ""))
+    incident = server.trigger("k", LABELS)
+    _, told = run("alert", "list")
+    ref = next(item["ref"] for item in told["items"] if item["backend"] == "am")
+    assert run("alert", "ack", ref, "-y", "--foreground")[0] == 0
+    assert incident.status == "triggered"
 
 
 def test_an_incident_is_listed_with_who_has_it(run: Teal, server: FakePagerDuty) -> None:

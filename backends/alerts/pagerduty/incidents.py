@@ -54,11 +54,13 @@ class PagerDutyAlertsConfig(PagerDutyAccess, frozen=True, kw_only=True, forbid_u
     from: the email of who orders, where the token is a general key; a reference, since each operator has another.
     services: only incidents of these, by name or id.
     teams: only incidents of services of these, by name or id.
+    ack_links: an acknowledgement of an incident is one of the alerts that opened it, each in its system; and back.
     """
 
     from_: str | Secret | None = field(default=None, name="from")
     services: tuple[str, ...] = ()
     teams: tuple[str, ...] = ()
+    ack_links: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,6 +132,11 @@ class PagerDutyAlerts:
         await self._api.aclose()
 
     # ---- orders
+
+    @property
+    def links_acks(self) -> bool:
+        """As `ack_links` of the config says."""
+        return self._config.ack_links
 
     async def incident(self, fingerprint: str) -> IncidentNow:
         """As the port says."""
