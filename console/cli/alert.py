@@ -22,6 +22,7 @@ from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.ports.alerts import linked_params, ordered_by, silencer
 from console.ports.dashboards import dashboard_of
+from console.ports.incidents import is_own
 from console.printing.output import document, worst_first
 from console.printing.tables import View, item_table
 from console.reading.refs import find
@@ -231,7 +232,13 @@ def _on_silence(
 
 def _found(session: Session, ref: str) -> Alert:
     alerts: list[Alert] = session.store.items("alerts")
-    return find(alerts, ref, "alert", session.sources())
+    first = [alert for alert in alerts if alert.incident is None or is_own(alert)]
+    try:
+        return find(alerts, ref, "alert", session.sources())
+    except CommandError:
+        if len(first) == len(alerts):
+            raise
+    return find(first, ref, "alert", session.sources())  # an incident stands for the alerts that opened it
 
 
 def _matchers(texts: tuple[str, ...]) -> tuple[Matcher, ...]:

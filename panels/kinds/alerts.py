@@ -110,6 +110,8 @@ def _when(group: AlertGroup, moment: Moment) -> Cell:
 
 def _about(group: AlertGroup, moment: Moment) -> Cell:
     ack = group.first.ack
+    if group.first.is_over:  # since when stands below, where there is room
+        return Cell("alert over, still open", "warning")
     if ack is None:
         assigned = group.first.incident.assigned if group.first.incident else ()
         return Cell(", ".join([*filter(None, [subject(group)]), *assigned]), "muted")

@@ -87,6 +87,14 @@ def test_a_linked_acknowledgement_has_one_result_a_system(
     assert len(server.orders) == 1, "one way: no system answers the other"
 
 
+def test_by_their_name_the_incident_is_meant_which_stands_for_all(
+    run: Teal, server: FakePagerDuty, manager: FakeAlertmanager
+) -> None:
+    incident = server.trigger("k", LABELS)
+    code, told = run("alert", "ack", "Slow", "-y", "--foreground")
+    assert (code, told["items"][0]["kind"], incident.status) == (0, "ack-incident", "acknowledged"), told
+
+
 def test_what_one_system_refuses_keeps_no_other_from_it(
     run: Teal, server: FakePagerDuty, manager: FakeAlertmanager
 ) -> None:

@@ -13,7 +13,7 @@ from textual.widgets import Button, Input, OptionList
 
 from actions.models import Finding, Request
 from backends.errors import BackendError
-from backends.models import Acknowledgement, Alert, Matcher, Silence
+from backends.models import Acknowledgement, Alert, Incident, Matcher, Silence
 from console.app import TealApp
 from console.ports.links import Links
 from console.screens.action import ActionScreen
@@ -192,6 +192,61 @@ async def test_a_says_why_there_is_nothing_to_acknowledge_with() -> None:
         await pilot.press("3", "a")
         await until(pilot, lambda: "alerts.am only reads" in text_of_bar(app), "it is said")
         assert session.planned == []
+
+
+class IncidentSystem:
+    """What the console asks of a system of incidents before anything is ordered."""
+
+    links_acks = True
+
+    def order_incident(self) -> None:
+        raise AssertionError("a screen wrote")
+
+
+def incidents(over: datetime | None = None) -> tuple[Orders, Alert]:
+    """An alert and the incident that it opened."""
+    session = Orders()
+    session.searchers["pd"] = IncidentSystem()
+    own = Incident(
+        id="P1", ref="pd/1", number=7, service="Data", urgency="high", policy="Data on call", assigned=("Alice",),
+        alerts=1, alerts_firing=1, opened_by=("am/1",), over_since=over,
+    )  # fmt: skip
+    incident = replace(ALERT, ref="pd/1", backend="pd", incident=own, labels={}, since=ALERT.since)
+    session.put("alerts", "pd", incident)
+    if over is None:
+        session.put("alerts", "am", replace(ALERT, incident=own))
+    return session, incident
+
+
+async def test_an_incident_and_its_alert_are_one_row_that_is_acknowledged_in_both() -> None:
+    session, _ = incidents()
+    async with console(session) as (app, pilot):
+        await pilot.press("3")
+        assert text_of(app).count(ALERT.name) == 1
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen), "the plan is open")
+        assert session.planned[0] == Request(kind="ack-incident", service="pd/1", ref="pd/1", params={"also": ["am/1"]})
+
+
+async def test_an_incident_whose_alert_is_over_says_so_and_is_resolved_by_its_menu() -> None:
+    session, incident = incidents(over=fakes.NOW - timedelta(minutes=5))
+    session.context = fakes.FakeContext(protected=False)
+    async with console(session) as (app, pilot):
+        await pilot.press("3")
+        assert "alert over, still open" in text_of(app)
+        assert "alert over, incident still open since" in text_of(app)
+        screen = await detail(pilot, app, incident)
+        assert "#7 of Data, urgency high" in lines(screen)
+        assert "Alice, by Data on call" in lines(screen)
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(app.screen, ActionMenu), "the menu is open")
+        assert isinstance(app.screen, ActionMenu)
+        assert [choice.id for choice in app.screen.choices] == [
+            "alert.acknowledge", "alert.snooze", "alert.resolve", "alert.escalate",
+        ]  # fmt: skip
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen), "the plan is open")
+        assert session.planned[-1] == Request(kind="resolve", service="pd/1", ref="pd/1")
 
 
 def text_of_bar(app: TealApp) -> str:
