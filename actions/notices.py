@@ -107,8 +107,9 @@ class Notices:
     async def _anchored(self, event: ActionEvent) -> ActionEvent:
         """With the head of the audit, which is then kept where nobody can change it who can change the journal."""
         try:
-            head = await self._journal.audit_head()
-        except BackendError:
+            async with asyncio.timeout(NOTIFY_S):
+                head = await self._journal.audit_head()
+        except (BackendError, TimeoutError):
             return event
         if head is None or not head.seq:
             return event
@@ -119,8 +120,9 @@ class Notices:
             kind="note", step="notify", action=event.action, order=event.kind, context=event.context,
             target=event.service, result=f"notify.{told.name} was not told: {event.what}", detail=why,
         )  # fmt: skip
-        with contextlib.suppress(BackendError):
-            await self._journal.audit(entry)
+        with contextlib.suppress(BackendError, TimeoutError):
+            async with asyncio.timeout(NOTIFY_S):
+                await self._journal.audit(entry)
 
 
 def event_of(what: EventKind, context: str, action: Action) -> ActionEvent:

@@ -1,6 +1,7 @@
 """Where those who are told keep what they made of an action (a message, a region), so that it is changed and not told
 anew: in the audit, so that a runner that takes over, or a console that tells of an orphan, finds it, too."""
 
+import asyncio
 import contextlib
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from backends.ports import ActionEvent
 from backends.ports.notify import MAX_REFERENCE_CHARS
 from backends.text import clean
 
+JOURNAL_S = 5.0
 CLOCKS = timedelta(hours=1)
 """The clocks of those who began an action and who tell of it differ by less; else its reference is not found."""
 
@@ -31,9 +33,11 @@ class References:
         mine = _key(told)
         if (mine, event.action) not in self._known:
             began = made_at(event.action)
-            with contextlib.suppress(BackendError):
+            with contextlib.suppress(BackendError, TimeoutError):
                 self._known[mine, event.action] = ""
-                for record in await self._journal.audit_records(since=began - CLOCKS if began else None):
+                async with asyncio.timeout(JOURNAL_S):
+                    records = await self._journal.audit_records(since=began - CLOCKS if began else None)
+                for record in records:
                     if record.action == event.action and is_reference(record) and mine in record.after:
                         self._known[mine, event.action] = str(record.after[mine])
         return self._known.get((mine, event.action), "")
@@ -48,8 +52,9 @@ class References:
             kind="note", step="notify", action=event.action, order=event.kind, context=event.context,
             target=event.service, result=f"notify.{told.name} was told: {event.what}", after={mine: reference},
         )  # fmt: skip
-        with contextlib.suppress(BackendError):
-            await self._journal.audit(entry)
+        with contextlib.suppress(BackendError, TimeoutError):
+            async with asyncio.timeout(JOURNAL_S):
+                await self._journal.audit(entry)
 
 
 def is_reference(record: AuditEntry) -> bool:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from actions.doing import Doing, Ground, doing_of
 from actions.journal.config_entry import EDITED, FindEntry, must_be_same_object, same_entry
+from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.journal.lease import (
     Lease,
@@ -16,9 +17,11 @@ from actions.journal.lease import (
     leave_words,
     owner_file,
     release,
+    steady_clock,
     take,
     why_ended,
 )
+from actions.journal.patience import patient
 from actions.journal.steering import STOPPING, begun_back
 from actions.kinds import kind_of
 from actions.models import ENDED, Action, ActionStatus, Owner, Plan
@@ -81,27 +84,31 @@ async def _run(
     park: asyncio.Event | None,
     digest: str,
 ) -> Action | None:
-    agreed = await journal.plan(action_id, digest=digest)
-    doing = doing_of(agreed.kind)
-    await must_make_sense(journal, action_id)
-    described = await own(agreed.target)
-    edited = not same_entry(agreed.target, described)
-    if edited:
-        must_be_same_object(agreed.target, described)
-        await _must_go_back(agreed, action_id, journal)
+    until = steady_clock() + journal.times.self_fence_s
+    with patient(lambda: until - steady_clock()):
+        agreed = await journal.plan(action_id, digest=digest)
+        doing = doing_of(agreed.kind)
+        await must_make_sense(journal, action_id)
+        described = await own(agreed.target)
+        edited = not same_entry(agreed.target, described)
+        if edited:
+            must_be_same_object(agreed.target, described)
+            await _must_go_back(agreed, action_id, journal)
     adapter: Closable = await build(described)
     sources = Sources(described.sources, build)
     async with Notices(journal, agreed.context, described.notify, build) as notices:
         try:
-            lease = await journal.acquire(action_id, owner)
+            with patient(lambda: until - steady_clock()):
+                lease = await journal.acquire(action_id, owner)
             ground = Ground(adapter=adapter, entry=described, sources=sources, edited=edited)
-            await _run_owned(lease, journal, agreed, doing, ground, notices, park)
+            with patient(lambda: journal.unsure_in_s(lease)):
+                await _run_owned(lease, journal, agreed, doing, ground, notices, park)
+                found = await journal.action(agreed.context, action_id)
         except (LeaseHeld, LeaseLost):
             return None
         finally:
             await sources.aclose()
             await adapter.aclose()
-    found = await journal.action(agreed.context, action_id)
     return found[0] if found else None
 
 
@@ -136,6 +143,9 @@ async def _run_owned(
             ended = bool(found) and found[0].status in ENDED
             if found and not _is_told(begun, found[0].status, found[0].error.message if found[0].error else ""):
                 notices.ended(found[0])
+        except JournalError as error:
+            notices.held(begun, f"nobody goes on with it: {error.message}")
+            raise
         finally:
             await work.stop(ended=ended)
 

@@ -16,10 +16,12 @@ from actions.ids import now, time_text
 from actions.journal.audit import AuditEntry, AuditKind
 from actions.journal.journal import Journal
 from actions.journal.lease import Lease, LeaseLost, steady_clock
+from actions.journal.patience import patient
 from actions.journal.rows import Changes, Command, Event, StoredEvent, steps_of
 from actions.journal.steering import STOPPING, Steering, begun_back
 from actions.kinds import kind_of
 from actions.models import ActionError, ActionStatus, Plan, StepStatus, SwitchReport
+from actions.renewing import renewing
 from actions.tally import Tally, Times
 from actions.told_steps import ToldSteps
 from backends.command_line import command
@@ -28,6 +30,7 @@ from backends.settings import Duration
 
 ORDER_POLL_S = 0.1
 DEADLINE_POLL_S = 0.2
+LET_GO_S = 5.0
 
 T = TypeVar("T")
 
@@ -78,14 +81,17 @@ class Work:
         self._way: ActionStatus = "rolling_back" if begun_back(history) else "running"
         # A clock that is set from here on makes the action's own deadline no other one.
         self._made_s = steady_clock() - max(0.0, (now() - plan.made_at).total_seconds())
-        self._renewing = asyncio.create_task(self._renew(), name="lease")
+        self._renewing = asyncio.create_task(renewing(journal, lease), name="lease")
 
     async def stop(self, *, ended: bool) -> None:
-        """Stop renewing; the lease of an action that goes on ends now."""
+        """Stop renewing; the lease of an action that goes on ends now, or by itself where its journal does not answer
+        in `LET_GO_S`."""
         self._renewing.cancel()
         await asyncio.gather(self._renewing, return_exceptions=True)
         if not ended:
-            await self._journal.let_go(self._lease)
+            with contextlib.suppress(BackendError, LeaseLost, TimeoutError):
+                async with asyncio.timeout(LET_GO_S):
+                    await self._journal.let_go(self._lease)
 
     @property
     def fence(self) -> int:
@@ -195,8 +201,9 @@ class Work:
         await self._write(event, changes=changes, audit=[entry], undone=undone)
 
     async def commands_of_service(self) -> list[StoredEvent]:
-        """When commands of any action on this service began and ended."""
-        return await self._journal.commands_of(self.plan.context, self.plan.service)
+        """When commands of any action on this service began and ended; not asked for again."""
+        with patient(None):
+            return await self._journal.commands_of(self.plan.context, self.plan.service)
 
     async def record(self, event: Event) -> None:
         """An event of its history that changes nothing of the action. Raises LeaseLost."""
@@ -334,7 +341,8 @@ class Work:
 
     async def _owned(self) -> NoReturn:
         await asyncio.wait({self._renewing})
-        raise LeaseLost("the lease could not be renewed")
+        self._renewing.result()
+        raise LeaseLost("the lease is not renewed any more")
 
     async def _parked(self) -> NoReturn:
         await self._park.wait()
@@ -356,14 +364,6 @@ class Work:
             await self.obeyed(order)
             self.steering.obey(order)
         return None
-
-    async def _renew(self) -> None:
-        """Ends where the lease may be another's: lost, or not renewed in time."""
-        while (left_s := self._journal.unsure_in_s(self._lease)) > 0:
-            with contextlib.suppress(BackendError, TimeoutError):
-                async with asyncio.timeout(left_s):
-                    await asyncio.sleep(min(self._journal.times.renew_s, left_s))
-                    self._lease = await self._journal.renew(self._lease)
 
     async def _write(
         self,

@@ -44,11 +44,12 @@ async def run_in_process(
     action_id: str, location: JournalLocation, own: FindEntry, digest: str, lock: int = -1
 ) -> None:
     """Run an action to its end with a journal of its own. Raises BackendError."""
-    journal = Journal(location)
+    journal, ended = Journal(location), False
     try:
         await run_action(action_id, journal, build_described, own, digest=digest, lock=lock)
+        ended = True
     finally:
-        await journal.aclose()
+        await journal.aclose(wait=ended)  # one that does not answer would keep it from saying why it ends
 
 
 async def _run(action_id: str, location: JournalLocation, config: str, context: str, digest: str, lock: int) -> None:

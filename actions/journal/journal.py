@@ -14,9 +14,10 @@ from actions.ids import new_id
 from actions.journal.audit import EMPTY, AuditEntry, AuditRecord, AuditVerdict, Head
 from actions.journal.breaker import Breaker
 from actions.journal.episodes import Book, Episode
-from actions.journal.errors import NO_SENSE, JournalError, JournalFull, without_sense
+from actions.journal.errors import NO_SENSE, JournalError, without_sense
 from actions.journal.lease import Lease, LeaseTimes, steady_clock
 from actions.journal.location import JournalLocation
+from actions.journal.patience import asked_again, patient, patiently
 from actions.journal.rows import Changes, Command, Draft, Event, Key, StoredEvent
 from actions.journal.taken_away import Records, refuse_stray
 from actions.models import Action, Actor, OpenConsole, Owner, Plan, Watch
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from actions.journal.sql import SqlJournal
 
 T = TypeVar("T")
-
-RETRY_S = (0.1, 0.3, 1.0, 2.0)
 
 
 class Journal:
@@ -61,7 +60,7 @@ class Journal:
         try:
             yield
         finally:
-            if self._sql is not None:
+            if self._sql is not None and self.location.path is not None:
                 await self._do(lambda sql: records.end(sql, context))
             self._records = None
 
@@ -102,20 +101,16 @@ class Journal:
         A database that is away is asked again as long as the lease is sure to be held; what was written and only not
         answered is not written twice.
         """
-        mark, tries, last = new_id(), 0, False
+        mark = new_id()
+
+        async def write() -> bool:
+            if self.unsure_in_s(lease) <= 0:  # this process, its host or the database stood still meanwhile
+                await self.renew(lease)
+            return await self._do(lambda sql: sql.write(lease, events, changes, audit, undone, mark))
+
         async with self._writing:
-            while True:
-                try:
-                    if self.unsure_in_s(lease) <= 0:  # this process, its host or the database stood still meanwhile
-                        await self.renew(lease)
-                    return await self._do(lambda sql: sql.write(lease, events, changes, audit, undone, mark))
-                except BackendError as error:
-                    passes = error.kind in ("timeout", "unreachable") and not isinstance(error, JournalFull)
-                    if not passes or last:
-                        raise
-                    last = self.unsure_in_s(lease) <= 0  # once more, to hear whose it is now
-                await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
-                tries += 1
+            with patient(None):
+                return await asked_again(write, lambda: self.unsure_in_s(lease))
 
     async def close_orphan(self, action_id: str, changes: Changes, *, audit: Sequence[AuditEntry] = ()) -> bool:
         """End an action that nobody runs. False where it has ended meanwhile."""
@@ -221,10 +216,15 @@ class Journal:
 
     async def renew(self, lease: Lease) -> Lease:
         """Push the end of the lease out. Raises LeaseLost."""
-        began = steady_clock()
-        renewed = await self._do(lambda sql: sql.renew(lease, self.times.ttl_s))
-        self._renewed[lease.action_id] = began
-        return renewed
+
+        async def renew() -> Lease:
+            began = steady_clock()
+            with patient(None):
+                renewed = await self._do(lambda sql: sql.renew(lease, self.times.ttl_s))
+            self._renewed[lease.action_id] = began
+            return renewed
+
+        return await patiently(renew)
 
     def unsure_in_s(self, lease: Lease) -> float:
         """Seconds for which a lease that was won or renewed here can not be another's; negative: it may be."""
@@ -334,6 +334,9 @@ class Journal:
         return await self._do(ask, reads=True, follows=follows)
 
     async def _do(self, ask: Callable[["SqlJournal"], T], *, reads: bool = False, follows: bool = False) -> T:
+        return await patiently(lambda: self._asked(ask, reads=reads, follows=follows))
+
+    async def _asked(self, ask: Callable[["SqlJournal"], T], *, reads: bool, follows: bool) -> T:
         records = self._records
 
         def asked() -> T:

@@ -32,7 +32,7 @@ class LeaseTimes(Struct, frozen=True, kw_only=True):
     it to be lost before anybody else may win it, whatever the clocks of both hosts say."""
 
     ttl_s: float = 60.0
-    renew_s: float = 15.0
+    renew_s: float = 10.0
     self_fence_s: float = 40.0
 
 

@@ -13,7 +13,7 @@ from actions.described import Described, RelatedSources
 from actions.gate import Gate
 from actions.guards import Policy
 from actions.journal.journal import Journal
-from actions.journal.lease import Lease
+from actions.journal.lease import Lease, LeaseTimes
 from actions.journal.location import JournalLocation, journal_location
 from actions.journal.rows import Changes, Event
 from actions.models import Action, Consent, Request
@@ -107,8 +107,8 @@ class OneService:
 class HaltingJournal(Journal):
     """The journal of a runner that stands still as soon as it has said that it is in `phase()`."""
 
-    def __init__(self, location: JournalLocation, phase: Callable[[], str]) -> None:
-        super().__init__(location)
+    def __init__(self, location: JournalLocation, phase: Callable[[], str], times: LeaseTimes | None = None) -> None:
+        super().__init__(location, times)
         self._phase = phase
 
     async def write(self, lease: Lease, *events: Event, changes: Changes | None = None, **told: Any) -> bool:
@@ -124,8 +124,13 @@ class House:
     A runner of this process stands still in the phase `halts_in` until it is killed: most phases last for less time
     than it takes to see them."""
 
-    def __init__(self, state: Path, service: TwoColors, *, detached: bool = False, **config: Any) -> None:
-        self.location: JournalLocation = journal_location(None, {"TEAL_STATE_DIR": str(state)})
+    def __init__(
+        self, state: Path, service: TwoColors, *, detached: bool = False, location: JournalLocation | None = None,
+        **config: Any,
+    ) -> None:  # fmt: skip
+        self.location = location or journal_location(None, {"TEAL_STATE_DIR": str(state)})
+        self.times: LeaseTimes | None = None
+        self._journals: list[Journal] = []
         self.journal = Journal(self.location)
         self.http = Http()
         self.targets = OneService(service, self.http, **config)
@@ -201,7 +206,8 @@ class House:
 
     async def run(self, action_id: str, digest: str = "") -> None:
         """As the runner of this process does."""
-        journal = HaltingJournal(self.location, lambda: self.halts_in)
+        journal = HaltingJournal(self.location, lambda: self.halts_in, self.times)
+        self._journals.append(journal)
         try:
             await run_action(action_id, journal, build_described, self.gate.own, digest=digest)
         finally:
