@@ -91,10 +91,8 @@ async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
         return blind
     try:
         await adapter.orders_as()
-    except BackendError as error:
-        if error.kind != "config":
-            raise
-        return [*blind, warning("nobody", error.message, error.fix)]
+    except BackendError as error:  # its incidents have been read
+        return [*blind, warning("nobody", f"nothing can be ordered there: {error.message}", error.fix)]
     return blind
 
 
