@@ -84,6 +84,7 @@ ADAPTERS: dict[str, str] = {
     "checks.sqs": "backends.checks.sqs:SqsCheck",
     "oncall.ical": "backends.oncall.ical:IcalSchedule",
     "oncall.pagerduty": "backends.oncall.pagerduty:PagerDutySchedules",
+    "traces.jaeger": "backends.traces.jaeger:JaegerTraces",
     "notify.slack": "backends.notify.slack:SlackNotifier",
     "notify.webhook": "backends.notify.webhook:WebhookNotifier",
     "notify.email": "backends.notify.email:EmailNotifier",

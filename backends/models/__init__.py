@@ -45,6 +45,7 @@ from backends.models.oncall import OnCall, Shift
 from backends.models.pipelines import PipelineRun, RunState, TaskRun, run_states
 from backends.models.quality import FailedExpectation, Freshness, QualityScore, TrendPoint
 from backends.models.timeline import TimelineEvent
+from backends.models.traces import Span, Trace, TraceTree
 
 __all__ = [
     "CONTROLLER_SIDES",
@@ -83,9 +84,12 @@ __all__ = [
     "Shift",
     "Silence",
     "SilenceState",
+    "Span",
     "SwitchMark",
     "TaskRun",
     "TimelineEvent",
+    "Trace",
+    "TraceTree",
     "TrendPoint",
     "Truth",
     "TruthLayer",

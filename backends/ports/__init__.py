@@ -38,6 +38,7 @@ from backends.ports.pipelines import (
 )
 from backends.ports.quality import Quality
 from backends.ports.stamps import Stamp, read_stamp
+from backends.ports.traces import TraceQuery, Traces
 
 __all__ = [
     "ActionEvent",
@@ -82,6 +83,8 @@ __all__ = [
     "Stamp",
     "Switch",
     "SwitchState",
+    "TraceQuery",
+    "Traces",
     "comparable",
     "conditions_of",
     "costs",

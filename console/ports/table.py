@@ -13,9 +13,10 @@ from console.ports.oncall import ONCALL
 from console.ports.pipelines import PIPELINES
 from console.ports.quality import QUALITY
 from console.ports.record import Port, Reading
+from console.ports.traces import TRACES
 
 PORTS: dict[str, Port[Any, Any]] = {
-    port.name: port for port in (METRICS, PIPELINES, QUALITY, ALERTS, DEPLOYMENTS, LOGS, CHECKS, ONCALL, NOTIFY)
+    port.name: port for port in (METRICS, PIPELINES, QUALITY, ALERTS, DEPLOYMENTS, LOGS, TRACES, CHECKS, ONCALL, NOTIFY)
 }
 
 

@@ -19,7 +19,9 @@ from backends.models import (
     QualityScore,
     RunCondition,
     Silence,
+    Span,
     TaskRun,
+    Trace,
 )
 from backends.text import side_name
 from console import moment
@@ -39,6 +41,7 @@ from panels.kinds.oncall import people, when
 from panels.kinds.pipelines import last_words
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.quality import TREND, trend
+from panels.kinds.traces import fault, lasted, waited
 from panels.words import NOTHING, SPARK_BARS, UNICODE, ago, amount, clock, dated, took
 
 
@@ -268,6 +271,23 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("THEN", lambda item, view: people(item.next)),
         Field("UNTIL", lambda item, view: when(item.next.until if item.next else None, view.now, view.zone)),
         Field("WHY", lambda item, view: item.reason, optional=True),
+    ),
+    Trace: (
+        Field("STATE", lambda trace, view: _state(trace.state, trace.state)),
+        Field("AT", lambda trace, view: dated(trace.started_at, view.zone, view.now)),
+        Field("TOOK", lambda trace, view: lasted(trace.duration_s), right=True),
+        Field("SPANS", lambda trace, view: amount(trace.span_count), right=True),
+        Field("FAILED", lambda trace, view: amount(trace.errors), right=True),
+        Field("SERVICE", lambda trace, view: trace.service),
+        Field("OPERATION", lambda trace, view: trace.operation),
+        Field("REF", lambda trace, view: trace.ref),
+    ),
+    Span: (
+        Field("AFTER", lambda span, view: lasted(span.offset_s), right=True),
+        Field("TOOK", lambda span, view: lasted(span.duration_s), right=True),
+        Field("WAITED", lambda span, view: waited(span), right=True),
+        Field("SPAN", lambda span, view: f"{'  ' * min(span.depth, 20)}{span.service} {span.operation}"),
+        Field("FAILED", lambda span, view: fault(span), optional=True),
     ),
     Action: (
         Field("ID", lambda action, view: action.id or NOTHING),

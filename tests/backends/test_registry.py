@@ -45,6 +45,7 @@ METHODS = {
     "logs": ("query", "follow"),
     "checks": ("run",),
     "oncall": ("on_call",),
+    "traces": ("search", "trace"),
     "notify": ("notify",),
 }
 CONTROLLER = ("deployment", "observe", "operation", "preflight", "order", "describe_order", "manual_commands")

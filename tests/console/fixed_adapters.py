@@ -19,13 +19,16 @@ from backends.models import (
     PipelineRun,
     QualityScore,
     TaskRun,
+    Trace,
+    TraceTree,
     TrendPoint,
     Truth,
     TruthLayer,
 )
 from backends.oncall.shifts import Span, schedule_of
-from backends.ports import LogQuery, PipelineInfo, PipelineParam, RunInputs
+from backends.ports import LogQuery, PipelineInfo, PipelineParam, RunInputs, TraceQuery
 from backends.registry import AdapterContext
+from backends.traces.tree import NS, Found, summary_of, tree_of
 
 NOW = datetime(2026, 11, 21, 13, 2, 31, tzinfo=UTC)
 
@@ -208,6 +211,32 @@ class FixedSchedule(Fixed):
         return [schedule_of(self.name, self.name, turns, at, ref=self.name)]
 
 
+class FixedTraces(Fixed):
+    """One of 2 s, of which a bank that failed took one."""
+
+    async def search(self, query: TraceQuery) -> list[Trace]:
+        tree = await self.trace("a" * 32)
+        return [summary_of(tree)] if query.since <= tree.started_at <= query.until else []
+
+    async def trace(self, trace_id: str) -> TraceTree:
+        if trace_id != "a" * 32:
+            raise BackendError("not_found", "no such trace")
+        began = round(before(minutes=5).timestamp()) * NS
+        told = [
+            ("1", "", "shop", "POST /checkout", 0, 2, ""),
+            ("2", "1", "payment", "pay", 0.1, 1.9, ""),
+            ("3", "2", "bank", "charge", 0.2, 1.2, "deadline exceeded"),
+            ("4", "2", "bank", "charge", 1.3, 1.8, ""),
+            ("5", "1", "stock", "reserve", 0, 0.05, ""),
+        ]
+        spans = [
+            Found(trace_id, id_, above, service, operation, began + round(begin * NS), began + round(end * NS),
+                  bool(error), error)
+            for id_, above, service, operation, begin, end, error in told
+        ]  # fmt: skip
+        return tree_of(self.name, spans, page="http://jaeger:16686/trace/")
+
+
 class RefusedCheck(Fixed):
     """A check that cannot be looked at."""
 
@@ -222,6 +251,7 @@ ADAPTERS = {
     "deployments.fixed": f"{__name__}:FixedSwitch",
     "logs.fixed": f"{__name__}:FixedLogs",
     "checks.fixed": f"{__name__}:FixedCheck",
+    "traces.fixed": f"{__name__}:FixedTraces",
     "oncall.fixed": f"{__name__}:FixedSchedule",
     "checks.refused": f"{__name__}:RefusedCheck",
 }
@@ -255,6 +285,9 @@ type = "fixed"
 [[contexts.production.checks]]
 name = "vault"
 type = "refused"
+[[contexts.production.traces]]
+name = "jaeger"
+type = "fixed"
 [[contexts.production.oncall]]
 name = "primary"
 type = "fixed"

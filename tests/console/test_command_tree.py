@@ -84,6 +84,8 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "deploy accept": ("error", 5, ["nothing", "2.5.0"]),
     "deploy history": ("deploy.history", 0, []),
     "log": ("log", 0, []),
+    "trace list": ("trace.list", 0, []),
+    "trace show": ("error", 5, ["4bf92f3577b34da6a3ce929d0e0e4736"]),
     "oncall": ("oncall", 0, []),
     "action list": ("action.list", 0, []),
     "action show": ("action", 0, ["ACTION"]),

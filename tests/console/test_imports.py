@@ -63,6 +63,7 @@ COMMANDS = [
     ["deploy", "history"],
     ["log"],
     ["oncall"],
+    ["trace", "list"],
     ["action", "list"],
     ["audit", "list"],
     ["context", "list"],
