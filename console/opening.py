@@ -11,9 +11,11 @@ from console.ports.record import loaded
 from console.ports.store import SourceKey
 from console.ports.table import port_of
 from console.screens import everywhere
+from console.screens.causes import open_cause
 from console.screens.host import Host
 from console.screens.overview import Overview
 from console.screens.working import PRESS_AGAIN, work
+from panels.kinds.cause import Cause
 
 if TYPE_CHECKING:
     from actions.models import Request
@@ -29,6 +31,8 @@ class Opening(Host):
 
         if isinstance(item, TimelineEvent):
             self._open_event(item)
+        elif isinstance(item, Cause):
+            open_cause(self, item)
         elif isinstance(item, SourceKey):
             self._open_source(item)
         elif isinstance(item, Action):

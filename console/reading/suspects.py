@@ -91,8 +91,10 @@ def cause_of(root: Trouble, group: Sequence[Trouble], flow: Flow, changes: dict[
     for suspect in found:
         once.setdefault(suspect.ref, suspect)
     return Cause(
-        members=(root.member, *(each.member for each in rest)), suspects=tuple(list(once.values())[:MOST])
-    )  # fmt: skip
+        members=(root.member, *(each.member for each in rest)),
+        suspects=tuple(list(once.values())[:MOST]),
+        about=root.place[1] if root.place is not None else next(iter(root.resources), ""),
+    )
 
 
 def _began(trouble: Trouble) -> tuple[bool, float, str]:
@@ -131,9 +133,9 @@ def _places(root: Trouble, flow: Flow) -> list[Place]:
 
 _FIRST = ("quota", "platform", "called", "alike")
 _WHY = {
-    "same": "{} about it",
+    "same": "{} about the same",
     "names": "{} name it",
-    "upstream": "{} downstream of it, and later",
+    "upstream": "{} downstream of it, and after it",
     "quota": "the first of {} that ran into a quota",
     "platform": "the first of {} that lost what they run on",
     "called": "the first of {} that are called after the same",

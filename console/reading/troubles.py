@@ -41,7 +41,7 @@ class Trouble:
     """
 
     __slots__ = (
-        "alert_key", "family", "health", "is_incident", "is_named", "item", "order", "parent", "place", "ref",
+        "alert_key", "family", "health", "is_incident", "is_named", "item", "kind", "order", "parent", "place", "ref",
         "resources", "seen_since", "since", "text", "tie", "words",
     )  # fmt: skip
 
@@ -49,6 +49,7 @@ class Trouble:
         self.item, self.health, self.text, self.since, self.order = item, health, text, since, order
         self.ref: str = item.ref
         self.seen_since = since
+        self.kind = "thing"
         self.place: Place | None = None
         self.resources: tuple[str, ...] = ()
         self.words: tuple[str, ...] = ()
@@ -81,7 +82,7 @@ class Trouble:
     @property
     def member(self) -> Member:
         """As it is told."""
-        return Member(self.ref, self.item, self.health, self.text, self.since)
+        return Member(self.ref, self.kind, self.item, self.health, self.text, self.since)
 
 
 def troubles_of(things: Sequence[Any], links: Links, flow: Flow, began: Mapping[str, datetime]) -> list[Trouble]:
@@ -121,6 +122,7 @@ def _trouble(thing: Any, links: Links, flow: Flow, since: datetime | None) -> Tr
     reading = port.reading if port is not None else None
     text = _text(thing, reading) if reading is not None else thing.ref
     trouble = Trouble(thing, thing.health, text, since, _TOLD_BY.get(port.name if port is not None else "", _LAST))
+    trouble.kind = (reading.single if reading is not None else "") or trouble.kind
     trouble.place = _about(thing, links, flow)
     if isinstance(thing, Alert):
         own = thing.incident.service if thing.incident is not None else ""
@@ -128,7 +130,8 @@ def _trouble(thing: Any, links: Links, flow: Flow, since: datetime | None) -> Tr
             value for name, value in thing.labels.items() if name != "severity" and value not in (own, thing.name)
         ]
         trouble.alert_key = (thing.name, *sorted(values))
-        trouble.is_incident = thing.incident is not None
+        if thing.incident is not None:
+            trouble.is_incident, trouble.kind = True, "incident"
     if trouble.place is None:
         trouble.resources = _resources(thing, text)
     if trouble.place is None or isinstance(thing, PipelineRun):

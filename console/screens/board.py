@@ -1,8 +1,8 @@
-"""The six panels over one store: which data goes where, which panel has the whole place, where it is worst."""
+"""The panels over one store: which data goes where, which panel has the whole place, where it is worst."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
@@ -17,11 +17,13 @@ from backends.text import counted
 from console.ports.record import Port, loaded
 from console.ports.store import Store
 from console.ports.table import PORTS, reading_of
-from console.ports.table import readings as read_ports
 from console.screens import readings
+from console.screens.places import CAUSES, DERIVED, names, of_timeline
 from console.screens.shares import shares
-from panels.columns import Cell, Moment
+from panels.columns import Cell, Kind, Moment
 from panels.frame import PanelBox
+from panels.kinds.cause import Cause
+from panels.kinds.causes import CAUSES as CAUSE_ROWS
 from panels.kinds.timeline import TIMELINE
 from panels.listing import Listing
 from panels.logview import LogView
@@ -31,7 +33,6 @@ from panels.words import ago, clock
 if TYPE_CHECKING:
     from console.reading.past import Past
 
-TIMELINE_KEY = "6"
 TALL = 34  # lines of the terminal, from which there is room for the timeline, headings and reasons
 LINES_AROUND = 2  # header and keys
 STACKED = 76  # columns, below which one panel stands below the other
@@ -46,24 +47,7 @@ def _classes(size: Size) -> dict[str, bool]:
     return {"-tall": size.height >= TALL, "-stacked": size.width < STACKED}
 
 
-def names() -> tuple[str, ...]:
-    """The panels, those with a key of their own first."""
-    placed = [(port.place.key, name) for name, port in PORTS.items() if port.place]
-    keyed = sorted([(key, name) for key, name in placed if key] + [(TIMELINE_KEY, "timeline")])
-    return (*(name for _, name in keyed), *(name for key, name in placed if not key))
-
-
-def _of_timeline() -> list[str]:
-    """The panels whose news are of the timeline too."""
-    return [*(name for name, reading in read_ports() if reading.checked == "whole"), "timeline"]
-
-
-def keyed_names() -> tuple[str, ...]:
-    """Those with a key of their own, in the order of their keys."""
-    keyed = [name for name, port in PORTS.items() if port.place and port.place.key]
-    return tuple(name for name in names() if name in keyed or name == "timeline")
-
-
+KIND_OF: dict[str, Kind[Any]] = {"timeline": TIMELINE, CAUSES: CAUSE_ROWS}
 SANDBOX_CARD = """\
 SANDBOX: a small data platform that really runs, on this host only
 4 then x                     plans a flip of the traffic; b takes it back
@@ -126,9 +110,9 @@ class Board(Vertical):
         self._given: dict[str, int] = {}
         self.counts: Callable[[], tuple[int, int, int]] | None = None  # late, gaps, missing, where logs are followed
         self.logs = LogView(id="log-lines")
-        timeline = PanelBox(Listing(TIMELINE), key=TIMELINE_KEY, title="Timeline", id="timeline", needs_source=False)
+        self.causes: Callable[[], Sequence[Cause]] = tuple  # what has one cause, as far as that was worked out
         self.boxes: dict[str, PanelBox] = {
-            name: timeline if name == "timeline" else self._box(PORTS[name]) for name in names()
+            name: self._derived(name) if name in DERIVED else self._box(PORTS[name]) for name in names()
         }
         for name in self.boxes.keys() - {"logs"}:
             self.listing(name).opened = opened
@@ -150,17 +134,25 @@ class Board(Vertical):
         return box
 
     @staticmethod
+    def _derived(name: str) -> PanelBox:
+        key, title = DERIVED[name]
+        alone = name == CAUSES
+        box = PanelBox(Listing(KIND_OF[name]), key=key, title=title, id=name, needs_source=alone)
+        box.set_class(alone, "-alone")
+        return box
+
+    @staticmethod
     def _in_row(row: str) -> list[str]:
         return [name for name, port in PORTS.items() if port.place and port.place.row == row]
 
     @property
     def alone(self) -> list[str]:
         """The panels that are seen only where they have the whole place."""
-        return self._in_row("")
+        return [CAUSES, *self._in_row("")]
 
     def listings(self) -> list[Listing[Any]]:
-        """The lists of things; what happened is none."""
-        bodies = [box.body for name, box in self.boxes.items() if name != "timeline"]
+        """The lists of things; what is made of these is none."""
+        bodies = [box.body for name, box in self.boxes.items() if name not in DERIVED]
         return [body for body in bodies if isinstance(body, Listing)]
 
     # ---- room
@@ -198,8 +190,8 @@ class Board(Vertical):
         self._given = dict(zip(slots, others, strict=True))
         for slot, lines in self._given.items():
             self.query_one(f"#{slot}").styles.height = lines
-        for row, names in rows.items() if stacked else ():
-            self.query_one(f"#{row}").styles.height = sum(self._given[name] for name in names)
+        for row, inside in rows.items() if stacked else ():
+            self.query_one(f"#{row}").styles.height = sum(self._given[name] for name in inside)
         for name in chain.from_iterable(rows.values()) if not stacked else ():
             if self.boxes[name].styles.inline.has_rule("height"):  # to take none away costs a layout
                 self.boxes[name].styles.height = None
@@ -229,7 +221,7 @@ class Board(Vertical):
     def show(self, names: set[str]) -> None:
         """Write the panels of those names anew from the store."""
         for name in self.boxes:
-            if name in names or (name == "timeline" and names & set(_of_timeline())):
+            if name in names or (name == "timeline" and names & set(of_timeline())):
                 self._show(name)
         self._share_out()
 
@@ -240,13 +232,19 @@ class Board(Vertical):
 
     def _show(self, name: str) -> None:
         moment, box = self.moment(name), self.boxes[name]
+        if name == CAUSES:
+            if self.zoomed == name:
+                sources = [readings.source_of(found, moment.now) for found in readings.judged(self._store)]
+                box.show(moment, sources)
+                self.listing(name).apply(self.causes(), moment)
+            return
         if name == "timeline":
             since = ago(self.since.total_seconds())
             window = self.past.window if self.past else (moment.now - self.since, moment.now)
             dated = self.past.store if self.past else self._store
             events = readings.timeline(self._store, dated, window, moment.zone)
             self.listing("timeline").apply(events, moment)
-            sources = [readings.source_of(found, moment.now) for part in _of_timeline()
+            sources = [readings.source_of(found, moment.now) for part in of_timeline()
                        for found in self._store.snapshots(part)]  # fmt: skip
             unread = empty_words("", sources, moment.now) if unread_names(sources) else ""
             blind = sorted({source.name for source in sources if source.incomplete})

@@ -14,7 +14,7 @@ from textual.screen import Screen
 
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TimelineEvent
 from console.screens.about import time_of
-from console.screens.board import keyed_names
+from console.screens.places import keyed
 
 _ON_OVERVIEW = "that works on the overview: 0 shows it"
 _IN_LOGS = "that is for log lines: 5 shows them"
@@ -103,8 +103,8 @@ def bindings() -> list[Binding]:
 
 def panel_keys(of: str = "") -> list[Binding]:
     """The keys of the panels; `of`: whose action it is, where that is not who has the key."""
-    keyed = (("0", ""), *((str(number), name) for number, name in enumerate(keyed_names(), 1)))
-    return [Binding(key, f"{of}panel('{name}')", id=f"zoom.{key}", show=False) for key, name in keyed]
+    panels = {"0": "", **keyed()}
+    return [Binding(key, f"{of}panel('{name}')", id=f"zoom.{key}", show=False) for key, name in panels.items()]
 
 
 def subject_of(screen: Screen[Any]) -> Any:

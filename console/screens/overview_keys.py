@@ -2,7 +2,7 @@
 
 from textual.binding import Binding, BindingType
 
-from console.screens.board import keyed_names
+from console.screens.places import keyed
 
 KEY_ORDER = (
     "back", "list.open", "logs.open", "menu", "acknowledge", "rollback", "logs.error", "logs.follow", "logs.here",
@@ -11,8 +11,8 @@ KEY_ORDER = (
 KEYS: list[BindingType] = [
     Binding("1", "zoom('pipelines')", "zoom", id="zoom.1", key_display="1-6", tooltip="pipelines alone"),
     *(
-        Binding(str(number), f"zoom('{name}')", f"{name} alone", id=f"zoom.{number}", show=False)
-        for number, name in enumerate(keyed_names(), 1) if number > 1
+        Binding(key, f"zoom('{name}')", f"{name} alone", id=f"zoom.{key}", show=False)
+        for key, name in keyed().items() if key > "1"
     ),
     Binding("0", "unzoom", "all panels", id="zoom.0", show=False),
     Binding("tab", "next_panel(1)", "next panel", id="panel.next", show=False),

@@ -148,8 +148,8 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
 
 
 def _titled(panel: str) -> str:
-    place = PORTS[panel].place
-    return place.title.lower() if place is not None else panel
+    port = PORTS.get(panel)
+    return port.place.title.lower() if port is not None and port.place is not None else panel
 
 
 def commands_of(screen: Screen[Any]) -> list[Command]:
@@ -180,6 +180,7 @@ def commands_of(screen: Screen[Any]) -> list[Command]:
             for listing in below.board.listings()
             for row in listing.rows.everything()
         ]
+        things += [(f"cause {cause.likely.text}", cause) for cause in below.board.causes() if len(cause.members) > 1]
         commands += [Command(len(commands) + at, words, "open", item=item) for at, (words, item) in enumerate(things)]
         commands += _orders(below, len(commands))
     return commands

@@ -104,6 +104,12 @@ def log_entries(snapshots: Iterable[Snapshot]) -> list[LogEntry]:
     return [entry for _, entry in timed]
 
 
+def judged(store: Store) -> list[Snapshot]:
+    """The sources of what may be not well."""
+    checked = {name for name, reading in readings() if reading.checked}
+    return [snapshot for snapshot in store.snapshots() if snapshot.key.panel in checked]
+
+
 def timeline(store: Store, dated: Store, window: tuple[datetime, datetime], zone: tzinfo) -> list[Event]:
     """What happened within `window`; `dated` has the runs and what was remembered of that time."""
     items: list[Item] = dated.items("timeline")
@@ -177,10 +183,10 @@ def troubles(
     if blind := blind or who_acts_unknown(store):
         orders.insert(0, Trouble("unknown", symbols.unknown, blind))
     said = [Trouble("warning", symbols.warning, note.text) for note in notes]
-    return sorted(orders + [trouble for _, trouble in found], key=_urgency) + said
+    return sorted(orders + [trouble for _, trouble in found], key=urgency) + said
 
 
-def _urgency(trouble: Trouble) -> int:
+def urgency(trouble: Trouble) -> int:
     """What is critical, an action that waits for a person, what nobody knows, an action that goes on, what warns."""
     if trouble.symbol == "@" and trouble.tone == "warning":
         return 1

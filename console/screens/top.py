@@ -8,6 +8,7 @@ from backends.models import Health, severity_rank
 from backends.text import counted
 from console.ports.oncall import called
 from console.screens import readings
+from console.screens.causes import shared
 from panels.columns import Moment
 from panels.header import Header, Strip, Trouble
 from panels.kinds.oncall import duty
@@ -49,10 +50,13 @@ class Top:
         found = readings.troubles(
             store, actions.found, notes, moment.now, moment.symbols, over=actions.over, blind=actions.blind
         )
+        if causes := shared(self._board.causes(), moment.symbols):  # what they say is not said once more
+            told = {id(member.item) for each in causes for member in each.item.members}
+            found = sorted([*causes, *(each for each in found if id(each.item) not in told)], key=readings.urgency)
         edited = f"{self.edited} was edited since this console read it: q, then start it again"
         said = [Trouble("warning", moment.symbols.warning, edited)] if self.edited else []
-        told = self.header.tells_duty(self._app.size.width)
-        self.strip.show([*self._clock.said(moment), *found, *said], [] if told else on_call)
+        on_call = [] if self.header.tells_duty(self._app.size.width) else on_call
+        self.strip.show([*self._clock.said(moment), *found, *said], on_call)
 
     @property
     def worst(self) -> Any:

@@ -1,6 +1,8 @@
 """What is not well and has one cause, as one thing: its members, and what may have caused it."""
 
+from collections import Counter
 from datetime import datetime
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -8,9 +10,11 @@ from backends.models import Health, Item, severity_rank, worst
 
 
 class Member(Struct, frozen=True):
-    """One thing that is not well: `text` says what is the matter, `since` when that began, where it is known."""
+    """One thing that is not well: `kind` is what it is called (`alert`, `run`), `text` says what is the matter, `since`
+    when that began, where it is known."""
 
     ref: str
+    kind: str
     item: Item
     health: Health
     text: str
@@ -30,10 +34,12 @@ class Suspect(Struct, frozen=True):
 
 class Cause(Struct, frozen=True):
     """One cause: `members` from what the others follow from on, then the earliest first; `suspects` the likeliest
-    first, at least one."""
+    first, at least one; `about` is what it is about, by name."""
 
+    CALLED: ClassVar[str] = "a cause"
     members: tuple[Member, ...]
     suspects: tuple[Suspect, ...]
+    about: str = ""
 
     @property
     def ref(self) -> str:
@@ -54,6 +60,16 @@ class Cause(Struct, frozen=True):
     def likely(self) -> Suspect:
         """The likeliest cause."""
         return self.suspects[0]
+
+    @property
+    def events(self) -> list[Suspect]:
+        """What was changed before it, oldest first."""
+        return sorted((each for each in self.suspects if each.is_event), key=lambda each: (str(each.at), each.ref))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many members there are of each kind, the most first."""
+        return dict(Counter(member.kind for member in self.members).most_common())
 
 
 def worst_first(cause: Cause) -> tuple[int, int, float, str]:

@@ -143,7 +143,7 @@ def test_a_failed_run_explains_what_is_downstream_and_began_after_it() -> None:
     assert len(causes) == 1
     assert causes[0].likely.ref == "airflow/build_revenue/1"
     assert causes[0].first_seen == minutes_ago(30)
-    assert causes[0].likely.why == "2 others downstream of it, and later"
+    assert causes[0].likely.why == "2 others downstream of it, and after it"
 
 
 def test_what_began_long_before_its_upstream_broke_is_another_trouble() -> None:
