@@ -11,7 +11,6 @@ from console.ports.record import loaded
 from console.ports.store import SourceKey
 from console.ports.table import port_of
 from console.screens import everywhere
-from console.screens.causes import open_cause
 from console.screens.host import Host
 from console.screens.overview import Overview
 from console.screens.working import PRESS_AGAIN, work
@@ -32,13 +31,21 @@ class Opening(Host):
         if isinstance(item, TimelineEvent):
             self._open_event(item)
         elif isinstance(item, Cause):
-            open_cause(self, item)
+            self._open_cause(item)
         elif isinstance(item, SourceKey):
             self._open_source(item)
         elif isinstance(item, Action):
             self.open_action(item.id or "")
         elif (port := port_of(item)) is not None:
             self.push_screen(loaded(port.screen)(self.session, item))
+
+    def _open_cause(self, cause: Cause) -> None:
+        """All that is in it."""
+        from console.screens.causes import CauseScreen
+
+        below = self.screen_stack[0]
+        if isinstance(below, Overview):
+            self.push_screen(CauseScreen(self, below.folding.causes, cause))
 
     def _open_source(self, key: SourceKey) -> None:
         """What it answered last."""

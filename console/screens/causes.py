@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
@@ -13,62 +13,13 @@ from console.reading.not_well import Causes
 from console.screens import readings
 from console.screens.about import copy_command_of, go_there, page_of, time_of
 from console.screens.lists import ListScreen
-from console.screens.places import CAUSES
-from console.screens.working import Work
 from panels.columns import Cell, Moment
-from panels.header import Trouble
 from panels.kinds.cause import Cause
 from panels.kinds.causes import MEMBERS, words_of
 from panels.sources import Source
 
 if TYPE_CHECKING:
-    from console.ports.store import Snapshot
     from console.screens.host import Host
-    from console.screens.overview import Overview
-    from panels.words import Symbols
-
-HANDFUL = 5
-"""More than these of one cause are said once, above all panels."""
-SETTLE_S = 0.3
-"""So long after a source was read its news are worked out, with those that come meanwhile."""
-
-
-class Folding:
-    """Works out the causes of what the store of `overview` holds, whenever a source was read."""
-
-    def __init__(self, overview: Overview, shown: Callable[[str], None]) -> None:
-        session = overview.app.session
-        self._overview, self._shown = overview, shown
-        self.causes = Causes(session.store, session.links)
-        self._waiting = False
-
-    def listen(self) -> Callable[[], None]:
-        """From now on, beginning with what is known; returns the way to stop."""
-        self._heard()
-        return self._overview.app.session.store.listen(self._heard)
-
-    def _heard(self, _: Snapshot | None = None) -> None:
-        if not self._waiting:
-            self._waiting = True
-            self._overview.set_timer(SETTLE_S, self._begin)
-
-    def _begin(self) -> None:
-        self._waiting = False
-        Work(node=self._overview, name="causes", asked=self._read, group="causes").begin()
-
-    async def _read(self) -> None:
-        if await self.causes.read(self._overview.app.now()):
-            self._shown(CAUSES)
-
-
-def shared(causes: Sequence[Cause], symbols: Symbols) -> list[Trouble]:
-    """What the strip says of those that many things share."""
-    return [
-        Trouble(
-            cause.health, symbols.of(cause.health), f"{len(cause.members):,} of one cause: {cause.likely.text}", cause
-        )
-        for cause in causes if len(cause.members) > HANDFUL and cause.health != "ok"
-    ]  # fmt: skip
 
 
 class CauseScreen(ListScreen):
@@ -144,9 +95,3 @@ class CauseScreen(ListScreen):
 
     def action_url(self) -> None:
         self.app.say(page_of(self.app, self.subject))
-
-
-def open_cause(app: Host, cause: Cause) -> None:
-    """The screen of one."""
-    below: Any = app.screen_stack[0]
-    app.push_screen(CauseScreen(app, below.folding.causes, cause))

@@ -21,8 +21,8 @@ from console.ports.store import Snapshot
 from console.screens import readings
 from console.screens.about import copy_command_of, go_there, page_of, time_of
 from console.screens.board import SANDBOX_CARD, TALL, Board
-from console.screens.causes import Folding
 from console.screens.clock import Clock
+from console.screens.folding import Folding
 from console.screens.open_actions import OpenActions
 from console.screens.overview_keys import KEY_ORDER, KEYS
 from console.screens.top import Top
@@ -75,7 +75,7 @@ class Overview(Screen[None], inherit_bindings=False):
         self.board = Board(
             self.app.session.store, self.moment, opened=self.app.open_item, size=self.app.size, card=card
         )
-        self.folding = Folding(self, self._draw_soon)
+        self.folding = Folding(self, self.app.session, self.app.now, self._draw_soon)
         self.board.causes = lambda: self.folding.causes.found
         self.clock = Clock(self.app.session, self.board, self._draw_soon)
         self.top = Top(self.app, self.board, self.clock, self._actions)

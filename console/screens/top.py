@@ -8,7 +8,7 @@ from backends.models import Health, severity_rank
 from backends.text import counted
 from console.ports.oncall import called
 from console.screens import readings
-from console.screens.causes import shared
+from console.screens.folding import shared
 from panels.columns import Moment
 from panels.header import Header, Strip, Trouble
 from panels.kinds.oncall import duty

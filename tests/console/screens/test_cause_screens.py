@@ -37,8 +37,8 @@ def forty() -> FakeSession:
     ]
     paged = Alert(
         ref="pd/1", backend="pd", fingerprint="1", name="HighErrorRate", severity="critical", state="firing",
-        since=ago(minutes=14), labels={**labels, "alertname": "HighErrorRate"}, incident=Incident(id="1", service="data"),
-        summary="5xx 31 % above 5 %",
+        since=ago(minutes=14), labels={**labels, "alertname": "HighErrorRate"},
+        summary="5xx 31 % above 5 %", incident=Incident(id="1", service="data"),
     )  # fmt: skip
     session.put("alerts", "am", *down, *more)
     session.put("alerts", "pd", paged)
@@ -99,7 +99,9 @@ async def test_8_shows_one_row_a_cause_and_v_all_that_is_in_it(size: tuple[int, 
         }
 
 
-async def test_enter_shows_the_change_before_and_every_member_which_open_and_are_acknowledged() -> None:
+async def test_enter_shows_the_change_before_and_every_member_which_open_and_are_acknowledged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with console(forty(), (80, 24)) as (app, overview, pilot):
         await folded(pilot, overview)
         await pilot.press("8", "enter")
@@ -111,7 +113,7 @@ async def test_enter_shows_the_change_before_and_every_member_which_open_and_are
         screen = app.screen
         assert len(screen.list.items) == 1 + MEMBERS
         asked: list[Any] = []
-        app.acknowledge = asked.append
+        monkeypatch.setattr(app, "acknowledge", asked.append)
         at = next(
             index for index, row in enumerate(screen.list.items) if screen.list.kind.item(row).ref == "am/SLOBurnRate"
         )
