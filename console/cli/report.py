@@ -7,6 +7,7 @@ from datetime import datetime
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actions.dora import Dora, dora
 from actions.journal.audit import AuditRecord
@@ -26,7 +27,9 @@ from console.ports.store import Snapshot, SourceError, SourceKey
 from console.printing.dora_report import dora_lines
 from console.printing.output import document
 from console.printing.report import Facts, OpenItem, handover, incident, open_items
+from console.reading.cause_reports import CauseReport, cause_reports
 from console.reading.health import panel_health
+from console.reading.not_well import causes_of
 from console.reading.timeline_feeds import ACTION_LIMIT
 from console.session import Session
 from console.silences import read_silences
@@ -38,13 +41,14 @@ DORA_ACTIONS = 5000  # of several a day, a year's
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """A report and what it is of; `open`: what a handover lists, `dora`: the four numbers by service, as data."""
+    """A report and what it is of; `open`, `causes`: what a handover lists, `dora`: the four numbers by service."""
 
     about: str
     since: datetime
     until: datetime
     markdown: str
     open: Sequence[OpenItem] = ()
+    causes: Sequence[CauseReport] = ()
     dora: Sequence[Dora] = ()
 
 
@@ -69,6 +73,8 @@ def report(common: Common, since: TypedTime | None, until: TypedTime | None, for
             silences, pipelines = await asyncio.gather(read_silences(session), _pipelines(session))
             freezes, rejections, lost = await _standing(session)
             facts = await _facts(session, [*silences, *pipelines, *lost])
+            causes = await causes_of(session.store, session.links, facts.made_at)
+            facts = replace(facts, causes=causes)
             open_ = open_items(
                 facts,
                 silences=[silence for snapshot in silences for silence in snapshot.items],
@@ -81,7 +87,8 @@ def report(common: Common, since: TypedTime | None, until: TypedTime | None, for
         else:
             facts = await _facts(session, ())
             lines, about = incident(facts), "incident"
-        made = Report(about=about, since=facts.since, until=facts.until, markdown="\n".join(lines), open=open_)
+        made = Report(about=about, since=facts.since, until=facts.until, markdown="\n".join(lines), open=open_,
+                      causes=cause_reports(facts.causes))  # fmt: skip
         health = panel_health(session.sources())
         shown = document("report", [made], context=session.context.name, snapshots=facts.sources, health=health)
         return Answer(shown, lambda: lines)

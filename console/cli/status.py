@@ -18,11 +18,15 @@ from console.ports.derive import merged_lines
 from console.ports.record import Reading
 from console.ports.store import Snapshot
 from console.ports.table import PORTS, readings
+from console.printing.causes import cause_lines
 from console.printing.output import SCHEMA_PREFIX, StatusDocument, paint, status_shape, use_color, worst_first
 from console.printing.tables import View, item_table, log_line, on_words, reasons
 from console.reading.answers import error_reports, journal_reports, source_reports
+from console.reading.cause_reports import cause_reports
 from console.reading.health import panel_health
+from console.reading.not_well import causes_of
 from console.session import Acting, Session
+from panels.kinds.cause import Cause
 from panels.words import UNICODE, ago, zone_name
 
 LOG_LINES = 10
@@ -37,12 +41,13 @@ def status(common: Common) -> int:
     async def answer(session: Session) -> Answer:
         acting = await session.open_actions()
         on = [] if acting.unknown else await session.orders.who_is_on()
-        return Answer(_document(session, acting, on), lambda: _lines(session, acting, on, common))
+        causes = await causes_of(session.store, session.links, moment.utc_now())
+        return Answer(_document(session, acting, on, causes), lambda: _lines(session, acting, on, causes, common))
 
     return read(common, tuple(name for name, _ in readings()), answer, start_sandbox=True)
 
 
-def _document(session: Session, acting: Acting, on: Sequence[OpenConsole]) -> StatusDocument:
+def _document(session: Session, acting: Acting, on: Sequence[OpenConsole], causes: Sequence[Cause]) -> StatusDocument:
     sources = session.sources()
     errors = [*error_reports(sources), *journal_reports(acting.unknown)]
     return status_shape()(
@@ -53,6 +58,7 @@ def _document(session: Session, acting: Acting, on: Sequence[OpenConsole]) -> St
         partial=bool(errors),
         actions=acting.actions,
         on=on,
+        causes=cause_reports(causes),
         sources=source_reports(sources),
         errors=errors,
         **{name: _items(session, name, reading) for name, reading in readings()},
@@ -70,7 +76,9 @@ def _items(session: Session, panel: Panel, reading: Reading[Any, Any]) -> list[A
     return worst_first(found) if reading.checked else found
 
 
-def _lines(session: Session, acting: Acting, on: Sequence[OpenConsole], common: Common) -> list[str]:
+def _lines(
+    session: Session, acting: Acting, on: Sequence[OpenConsole], causes: Sequence[Cause], common: Common
+) -> list[str]:
     view = View.at_now(session.context.zone)
     color = use_color(common.color)
     health = _health(session, acting)
@@ -80,6 +88,8 @@ def _lines(session: Session, acting: Acting, on: Sequence[OpenConsole], common: 
     )
     first = paint(f"{session.context.title}  {UNICODE.of(health)} {health}   {live}", health, color=color)
     lines = [f"{first}   times in {zone_name(view.now, view.zone)}"]
+    if folded := cause_lines(causes, view):
+        lines += ["", "Causes", *(f"  {line}" for line in folded)]
     for panel, reading in readings():
         if not reading.checked:
             continue  # below

@@ -19,6 +19,7 @@ from console.errors import EXIT_AUTH, EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.ports.store import Snapshot
 from console.ports.table import readings
 from console.reading.answers import ErrorReport, SourceReport, error_reports, source_reports
+from console.reading.cause_reports import CauseReport
 from console.reading.health import panel_health
 from panels.widths import beginning, display_width
 
@@ -51,6 +52,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     health: Health
     partial: bool
     if TYPE_CHECKING:  # behind the lists of the ports, where scripts have them
+        causes: Sequence[CauseReport]
         actions: Sequence[Any]
         on: Sequence[Any]
         sources: Sequence[SourceReport]
@@ -65,6 +67,7 @@ def status_shape() -> type[StatusDocument]:
 @cache
 def _status_of(ports: tuple[str, ...]) -> type[StatusDocument]:
     lists: list[Any] = [(name, Sequence[Any], ()) for name in (*ports, "actions", "on")]
+    lists += [("causes", Sequence[CauseReport], ())]
     lists += [("sources", Sequence[SourceReport], ()), ("errors", Sequence[ErrorReport], ())]
     name, words = StatusDocument.__name__, {"__doc__": StatusDocument.__doc__}
     shape = msgspec.defstruct(name, lists, bases=(StatusDocument,), namespace=words, frozen=True, kw_only=True)

@@ -39,9 +39,12 @@ from backends.models import (
 )
 from backends.ports import PipelineInfo
 from backends.text import counted, first_line
-from console.ports.derive import latest_runs
+from console.ports.derive import latest_runs, ref_of
 from console.ports.store import Snapshot
+from console.printing.causes import by_cause
+from console.printing.tables import View
 from panels.kinds.alerts import over_words
+from panels.kinds.cause import Cause
 from panels.kinds.deployments import against, controller_words, doubts, failures, why_not_well
 from panels.kinds.oncall import says, turns
 from panels.kinds.pipelines import reason as run_reason
@@ -77,6 +80,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     actions: Sequence[Action]
     items: Sequence[Item]
     audit_head: str = ""
+    causes: Sequence[Cause] = ()
     unwatched_until: datetime | None = None
     """Up to then nobody is known to have looked, from the beginning of the window on."""
 
@@ -91,7 +95,7 @@ def incident(facts: Facts) -> list[str]:
         "",
         f"Written {_full(facts.made_at, facts)} {zone_name(facts.made_at, facts.zone)}. T0: {began}.",
         *_section("Timeline", [_event(event, facts) for event in facts.events], _lost(facts)),
-        *_section("Problems now", _evidence(facts), _lost(facts, *_NOW)),
+        *_section("Problems now", [line for _, line in _evidence(facts)], _lost(facts, *_NOW)),
         *_section(
             "Actions",
             [_action(action, facts) for action in facts.actions if _within(action, facts)],
@@ -113,7 +117,8 @@ def handover(items: Sequence[OpenItem], facts: Facts) -> list[str]:
     lines = [f"# {facts.title}: handover {_full(facts.made_at, facts)} {zone_name(facts.made_at, facts.zone)}"]
     if any(snapshot.key.panel == "oncall" for snapshot in facts.sources):
         lines += _section("On call", _on_call(facts), _lost(facts, "oncall"))
-    lines += _section("Problems now", _evidence(facts), _lost(facts, *_NOW))
+    now = by_cause(_evidence(facts), facts.causes, View(facts.made_at, facts.zone), _plain)
+    lines += _section("Problems now", now, _lost(facts, *_NOW))
     for kind, (heading, *told_by) in _KINDS.items():
         found = [_open_item(item, facts) for item in items if item.kind == kind]
         lines += _section(heading, found, _lost(facts, *told_by))
@@ -273,51 +278,50 @@ def _on_call(facts: Facts) -> list[str]:
     return [f"- {_code(item.schedule)} {_plain(turns(item, facts.made_at, facts.zone))}" for item in found]
 
 
-def _evidence(facts: Facts) -> list[str]:
-    lines = []
+def _evidence(facts: Facts) -> list[tuple[str, str]]:
+    """What is wrong now, a line each, with its ref."""
     runs = {run.ref for run in latest_runs([item for item in facts.items if isinstance(item, PipelineRun)])}
-    for item in facts.items:
-        match item:
-            case PipelineRun() if item.health == "critical" and item.ref in runs:
-                words = item.error or (run_reason(item) if item.state == "success" else "") or "no reason given"
-                lines.append(f"- run {_code(item.ref)} {item.state}: {_plain(words)}{_link(item.url)}")
-            case QualityScore() if item.state in _WRONG:
-                limit = item.warn if item.state == "warning" else item.crit
-                score = "no data" if item.score is None else f"{item.told(item.score)} (limit {limit:g})"
-                failed = [f"{failure.check}: {failure.detail}" for failure in item.failures[:5]]
-                words = "; ".join([*filter(None, [item.reason]), *failed])
-                lines.append(
-                    f"- dataset {_code(item.named)} {item.state} {score}{': ' + _plain(words) if words else ''}"
-                )
-            case Alert() if item.state in ("firing", "unknown") and item.health in _WRONG:
-                lines.append(
-                    f"- alert {_code(item.named)} {item.state}: {_plain(item.summary)}{_link(item.runbook_url)}"
-                )
-            case Alert() if item.state == "acknowledged":
-                by = f" by {_plain(item.ack.by)}" if item.ack else ""
-                until = f" until {_time(item.ack.until, facts)}" if item.ack and item.ack.until else ""
-                if item.ack and item.ack.until and item.back_at and item.back_at > item.ack.until:
-                    until += f", hidden by a silence until {_time(item.back_at, facts)}"
-                again = ", before it fired again" if item.fired_again else ""
-                lines.append(
-                    f"- alert {_code(item.named)} still fires, acknowledged{by}{until}{again}: {_plain(item.summary)}"
-                    f"{_link(item.runbook_url)}"
-                )
-            case CheckResult() if item.state in _WRONG:
-                lines.append(f"- check {_code(item.name)} {item.state}: {_plain(item.message)}")
-            case OnCall() if item.state in _WRONG:
-                lines.append(f"- on call {_plain(says(item))}")
-            case Deployment() if item.health != "ok":
-                truth = item.truth
-                layers = f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"
-                said = [*failures(item), *doubts(item)] or [*filter(None, [why_not_well(item)])]
-                said += [first_line(words) for _, words in against(item)]
-                words = "".join(f"; {_plain(each)}" for each in said)
-                live = f"{item.live.upper()}{' ARMED' if item.armed else ''}"
-                lines.append(f"- service {_code(item.service)} live {live} ({layers}){words}{_unattended(item)}")
-            case _:
-                pass
-    return lines
+    return [(ref_of(item), line) for item in facts.items if (line := _problem(item, facts, runs))]
+
+
+def _problem(item: Item, facts: Facts, runs: set[str]) -> str:
+    """Empty where nothing is wrong with it."""
+    match item:
+        case PipelineRun() if item.health == "critical" and item.ref in runs:
+            words = item.error or (run_reason(item) if item.state == "success" else "") or "no reason given"
+            return f"- run {_code(item.ref)} {item.state}: {_plain(words)}{_link(item.url)}"
+        case QualityScore() if item.state in _WRONG:
+            limit = item.warn if item.state == "warning" else item.crit
+            score = "no data" if item.score is None else f"{item.told(item.score)} (limit {limit:g})"
+            failed = [f"{failure.check}: {failure.detail}" for failure in item.failures[:5]]
+            words = "; ".join([*filter(None, [item.reason]), *failed])
+            return f"- dataset {_code(item.named)} {item.state} {score}{': ' + _plain(words) if words else ''}"
+        case Alert() if item.state in ("firing", "unknown") and item.health in _WRONG:
+            return f"- alert {_code(item.named)} {item.state}: {_plain(item.summary)}{_link(item.runbook_url)}"
+        case Alert() if item.state == "acknowledged":
+            by = f" by {_plain(item.ack.by)}" if item.ack else ""
+            until = f" until {_time(item.ack.until, facts)}" if item.ack and item.ack.until else ""
+            if item.ack and item.ack.until and item.back_at and item.back_at > item.ack.until:
+                until += f", hidden by a silence until {_time(item.back_at, facts)}"
+            again = ", before it fired again" if item.fired_again else ""
+            return (
+                f"- alert {_code(item.named)} still fires, acknowledged{by}{until}{again}: {_plain(item.summary)}"
+                f"{_link(item.runbook_url)}"
+            )
+        case CheckResult() if item.state in _WRONG:
+            return f"- check {_code(item.name)} {item.state}: {_plain(item.message)}"
+        case OnCall() if item.state in _WRONG:
+            return f"- on call {_plain(says(item))}"
+        case Deployment() if item.health != "ok":
+            truth = item.truth
+            layers = f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"
+            said = [*failures(item), *doubts(item)] or [*filter(None, [why_not_well(item)])]
+            said += [first_line(words) for _, words in against(item)]
+            words = "".join(f"; {_plain(each)}" for each in said)
+            live = f"{item.live.upper()}{' ARMED' if item.armed else ''}"
+            return f"- service {_code(item.service)} live {live} ({layers}){words}{_unattended(item)}"
+        case _:
+            return ""
 
 
 def _unattended(item: Deployment) -> str:

@@ -45,16 +45,28 @@ def _is_acknowledged(item: Any) -> bool:
     return isinstance(item, Alert) and item.state == "acknowledged"
 
 
-def known(snapshots: Sequence[Snapshot], links: Links, now: datetime, before: Known | None = None) -> Known:
-    """The causes of what `snapshots` tell; `before`, where nothing of it has changed."""
+def known(snapshots: Sequence[Snapshot], links: Links, now: datetime, before: Known) -> Known:
+    """The causes of what `snapshots` tell; `before` where nothing of it has changed."""
     things = not_well(snapshots)
     events = [item for each in snapshots if each.key.panel in BEFORE for item in each.items]
     scores = [item for each in snapshots if each.key.panel == "quality" for item in each.items]
-    if before is not None and (things, events, scores) == (before.things, before.events, before.scores):
+    if (things, events, scores) == (before.things, before.events, before.scores):
         return before
     from console.reading.one_cause import fold
 
     return Known(things, events, scores, fold(things, events, links, now, scores=scores))
+
+
+async def known_beside(snapshots: Sequence[Snapshot], links: Links, now: datetime, before: Known) -> Known:
+    """The same; in a thread where there is much to go through."""
+    if sum(len(snapshot.items) for snapshot in snapshots) <= AT_ONCE:
+        return known(snapshots, links, now, before)
+    return await asyncio.to_thread(known, snapshots, links, now, before)
+
+
+async def causes_of(store: Store, links: Links, now: datetime) -> Sequence[Cause]:
+    """Those of what is known now, once."""
+    return (await known_beside(store.snapshots(), links, now, Known())).causes
 
 
 class Causes:
@@ -97,7 +109,4 @@ class Causes:
         if len(seen) == len(self._seen) and all(new is old for new, old in zip(seen, self._seen, strict=True)):
             return
         self._seen = seen
-        if sum(map(len, seen)) <= AT_ONCE:
-            self._known = known(snapshots, self._links, now, self._known)
-        else:
-            self._known = await asyncio.to_thread(known, snapshots, self._links, now, self._known)
+        self._known = await known_beside(snapshots, self._links, now, self._known)
