@@ -21,6 +21,7 @@ class Flow:
 
     def __init__(self, links: Links, scores: Iterable[QualityScore] = ()) -> None:
         self._above: defaultdict[Place, dict[Place, None]] = defaultdict(dict)
+        self._written: defaultdict[Place, dict[Place, None]] = defaultdict(dict)
         self._called: defaultdict[str, dict[Place, None]] = defaultdict(dict)
         self._hops: dict[Place, list[list[Place]]] = {}
         self._subjects: set[str] = set()
@@ -30,6 +31,7 @@ class Flow:
             for dataset in written:
                 writers[dataset[1]].append(("pipeline", row.pipeline))
             if row.pipeline:
+                self._written["pipeline", row.pipeline].update(dict.fromkeys(written))
                 self._flows([("pipeline", row.pipeline)], written)
             self._flows(written or [("pipeline", row.pipeline)], [("service", name) for name in row.services])
         for score in scores:
@@ -74,6 +76,10 @@ class Flow:
     def is_linked(self, place: Place) -> bool:
         """Whether it is known what flows there."""
         return place in self._above
+
+    def written(self, place: Place) -> Iterable[Place]:
+        """The datasets that a pipeline writes, which its runs may look at themselves."""
+        return self._written.get(place, ())
 
     def above(self, place: Place) -> list[list[Place]]:
         """What flows there, by the number of steps, the nearest first."""

@@ -141,13 +141,18 @@ class _Ties:
                 trouble.follow(head, family)
 
     def _by_flow(self, trouble: Trouble) -> None:
-        """The nearest of what flows into it that broke before."""
-        if trouble.place is None or self._changed_itself(trouble):
+        """The nearest of what flows into it that broke before; else what it writes itself, where that was bad before
+        it, however late that was measured."""
+        if (place := trouble.place) is None or self._changed_itself(trouble):
             return
-        for hop in self._flow.above(trouble.place):
-            for head in (head for place in hop for head in self._heads.get(place, ())):
+        for hop in self._flow.above(place):
+            for head in (head for each in hop for head in self._heads.get(each, ())):
                 if _before(head, trouble, FOLLOWS) and trouble.follow(head, "upstream"):
                     return
+        for head in (head for each in self._flow.written(place) for head in self._heads.get(each, ())):
+            known = head.seen_since is not None and trouble.since is not None
+            if known and _before(head, trouble, FOLLOWS, late=-SEEN_LATE):
+                trouble.follow(head, "upstream")
 
     def _by_subject(self, left: Sequence[Trouble]) -> None:
         """Where nobody knows what flows: the first that is called after the same."""
@@ -190,13 +195,13 @@ def _near(one: Trouble, other: Trouble, within: timedelta) -> bool:
     return one.since is None or other.since is None or abs(one.since - other.since) <= within
 
 
-def _before(cause: Trouble, trouble: Trouble, within: timedelta) -> bool:
-    """Whether it began before, as far as is known, and not too long."""
+def _before(cause: Trouble, trouble: Trouble, within: timedelta, late: timedelta = SEEN_LATE) -> bool:
+    """Whether it began before, as far as is known, and not too long; it may have been seen so `late`."""
     if cause is trouble:
         return False
     if cause.seen_since is None or trouble.seen_since is None:
         return True
-    return -SEEN_LATE <= trouble.seen_since - cause.seen_since <= within
+    return -late <= trouble.seen_since - cause.seen_since <= within
 
 
 def _clusters(troubles: Sequence[Trouble], gap: timedelta) -> list[list[Trouble]]:

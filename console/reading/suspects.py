@@ -49,7 +49,7 @@ def changes_of(events: Iterable[Any], flow: Flow, now: datetime) -> dict[Place, 
         if change is None or change.at > now:
             continue
         told.add(change.ref)
-        names = {*_WORD.findall(change.text), *change.ref.split("/")}
+        names = {*_WORD.findall(change.text), *change.text.split(), *change.ref.split("/")}
         names |= {event.service} if isinstance(event, Deployment) else set()
         for place in dict.fromkeys(place for name in names for place in flow.called(name.strip(".-"))):
             found[place].append(change)
@@ -135,7 +135,7 @@ _FIRST = ("quota", "platform", "called", "alike")
 _WHY = {
     "same": "{} about the same",
     "names": "{} name it",
-    "upstream": "{} downstream of it, and after it",
+    "upstream": "{} downstream of it",
     "quota": "the first of {} that ran into a quota",
     "platform": "the first of {} that lost what they run on",
     "called": "the first of {} that are called after the same",

@@ -24,8 +24,12 @@ from backends.models import (
     TruthLayer,
 )
 from backends.ports import PipelineInfo
+from console.ports.links import Links
 from console.ports.store import Snapshot, SourceError, SourceKey
+from console.printing.causes import SHOWN
 from console.printing.report import Facts, handover, incident, open_items
+from console.reading.cause_reports import cause_reports
+from console.reading.one_cause import fold
 from panels.kinds.timeline import events
 from tests.console.fakes import deployment
 from tests.console.test_foreground import Teal
@@ -89,6 +93,24 @@ def test_an_acknowledged_alert_is_a_problem_still() -> None:
     longer = replace(acknowledged, hidden_until=acknowledged.ack.until + timedelta(hours=2))
     words = "acknowledged by mia until 04:00:00, hidden by a silence until 06:00:00: it is down"
     assert f"- alert `Down` still fires, {words}" in incident(facts(longer)), "it comes back then, not before"
+
+
+def test_a_handover_tells_one_line_a_cause_with_its_count_and_hides_nothing() -> None:
+    down = [replace(alert(1 - at / 100), ref=f"am/{at}", labels={"service": "*search*"}) for at in range(9)]
+    released = TimelineEvent(at=ago(1.1), kind="action", ref="7F3", text="release *search* 2 succeeded by alice")
+    other = alert(1.5, "Other", "a thing of its own")
+    causes = fold([*down, other], [released], Links(), NOW)
+    lines = handover([], replace(facts(*down, other), causes=causes))
+    now = lines[lines.index("## Problems now") + 2 :]
+    now = now[: now.index("")]
+    words = r"release \*search\* 2 succeeded by alice: a change of \*search\*, 6m before (9 alerts)"
+    assert now[0] == f"- ✗ ×9  1h  {words}"
+    assert now[1:7] == ["  - alert `Down *search*` firing: it is down"] * SHOWN + [f"  - and {9 - SHOWN} more"]
+    assert now[7:] == ["- alert `Other` firing: a thing of its own"]
+    data = cause_reports(causes)
+    assert sorted(ref for each in data for ref in each.refs) == sorted([*(item.ref for item in down), other.ref])
+    assert [each.count for each in data] == [9, 1]
+    assert data[0].suspects[0].ref == "7F3"
 
 
 def test_a_quiet_window_says_so_in_every_section() -> None:

@@ -143,7 +143,12 @@ def test_a_failed_run_explains_what_is_downstream_and_began_after_it() -> None:
     assert len(causes) == 1
     assert causes[0].likely.ref == "airflow/build_revenue/1"
     assert causes[0].first_seen == minutes_ago(30)
-    assert causes[0].likely.why == "2 others downstream of it, and after it"
+    assert causes[0].likely.why == "2 others downstream of it"
+
+
+def test_a_run_that_fails_over_what_was_bad_before_follows_from_that() -> None:
+    causes = folded([run("build_revenue", 10, "37 unexpected values"), score("revenue", 40)])
+    assert [cause.likely.ref for cause in causes] == ["gx/revenue"]
 
 
 def test_what_began_long_before_its_upstream_broke_is_another_trouble() -> None:
