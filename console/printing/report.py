@@ -117,8 +117,8 @@ def handover(items: Sequence[OpenItem], facts: Facts) -> list[str]:
     lines = [f"# {facts.title}: handover {_full(facts.made_at, facts)} {zone_name(facts.made_at, facts.zone)}"]
     if any(snapshot.key.panel == "oncall" for snapshot in facts.sources):
         lines += _section("On call", _on_call(facts), _lost(facts, "oncall"))
-    now = by_cause(_evidence(facts), facts.causes, View(facts.made_at, facts.zone), _plain)
-    lines += _section("Problems now", now, _lost(facts, *_NOW))
+    problems = by_cause(_evidence(facts), facts.causes, View(facts.made_at, facts.zone), _plain)
+    lines += _section("Problems now", problems, _lost(facts, *_NOW))
     for kind, (heading, *told_by) in _KINDS.items():
         found = [_open_item(item, facts) for item in items if item.kind == kind]
         lines += _section(heading, found, _lost(facts, *told_by))
@@ -274,18 +274,17 @@ def _event(event: Event, facts: Facts) -> str:
 
 
 def _on_call(facts: Facts) -> list[str]:
-    found = [item for item in facts.items if isinstance(item, OnCall)]
-    return [f"- {_code(item.schedule)} {_plain(turns(item, facts.made_at, facts.zone))}" for item in found]
+    return [f"- {_code(item.schedule)} {_plain(turns(item, facts.made_at, facts.zone))}"
+            for item in facts.items if isinstance(item, OnCall)]  # fmt: skip
 
 
 def _evidence(facts: Facts) -> list[tuple[str, str]]:
-    """What is wrong now, a line each, with its ref."""
     runs = {run.ref for run in latest_runs([item for item in facts.items if isinstance(item, PipelineRun)])}
     return [(ref_of(item), line) for item in facts.items if (line := _problem(item, facts, runs))]
 
 
 def _problem(item: Item, facts: Facts, runs: set[str]) -> str:
-    """Empty where nothing is wrong with it."""
+    """The line of one; empty where nothing is wrong with it."""
     match item:
         case PipelineRun() if item.health == "critical" and item.ref in runs:
             words = item.error or (run_reason(item) if item.state == "success" else "") or "no reason given"
@@ -313,15 +312,14 @@ def _problem(item: Item, facts: Facts, runs: set[str]) -> str:
         case OnCall() if item.state in _WRONG:
             return f"- on call {_plain(says(item))}"
         case Deployment() if item.health != "ok":
-            truth = item.truth
-            layers = f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"
+            of = item.truth
+            layers = f"control {of.control.value}, endpoints {of.endpoints.value}, data {of.data.value}"
             said = [*failures(item), *doubts(item)] or [*filter(None, [why_not_well(item)])]
             said += [first_line(words) for _, words in against(item)]
             words = "".join(f"; {_plain(each)}" for each in said)
-            live = f"{item.live.upper()}{' ARMED' if item.armed else ''}"
-            return f"- service {_code(item.service)} live {live} ({layers}){words}{_unattended(item)}"
-        case _:
-            return ""
+            live = f"live {item.live.upper()}{' ARMED' if item.armed else ''} ({layers})"
+            return f"- service {_code(item.service)} {live}{words}{_unattended(item)}"
+    return ""
 
 
 def _unattended(item: Deployment) -> str:
