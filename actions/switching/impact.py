@@ -55,8 +55,11 @@ def impact_words(history: Sequence[StoredEvent], color: str, counts: RequestCoun
     if taken <= 0:
         return f"{had_words}{besides}"
     words = f"{had_words}: {counted(taken, 'request')}" + (" since its count began anew" if anew else "")
-    if failed is not None:
-        words += f", {min(taken, max(0, failed))} of them failed"
+    if failed is not None and failed > 0:
+        words += f", {min(taken, failed)} of them failed"
+    elif failed is not None:  # a request whose client gave up is no failure to a load balancer
+        words += ", none was counted as failed"
+        words += f"; no side answered {mine.unnamed} of our own test requests" if mine.unnamed else ""
     among = f"; its own test requests may be among them: {mine.taken}" if 0 < mine.taken <= taken else ""
     return f"{words}{besides}{among}"
 
