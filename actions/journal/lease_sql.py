@@ -18,6 +18,8 @@ from actions.journal.rows import StoredEvent, may_be_writing
 from actions.journal.schema import identity_of
 from actions.journal.tables import leases
 from actions.models import Owner
+from backends.command_line import command
+from backends.errors import BackendError
 from backends.json_text import decode_text
 from backends.processes import is_stopped
 
@@ -54,11 +56,17 @@ def renew(connection: Connection, lease: Lease, ttl_s: float) -> Lease:
 
 
 def check(connection: Connection, lease: Lease) -> str:
-    """The mark of the newest write under this lease. Raises LeaseLost where the fence went up since it was won."""
+    """The mark of the newest write under this lease. Raises LeaseLost where the fence went up since it was won;
+    BackendError(unreachable) where the journal knows nothing of it: what is restored may know it in a moment."""
     query = select(leases.c.fence, leases.c.last_write).where(_of(lease.context, lease.service))
     found = connection.execute(query).first()
-    if found is None or found.fence != lease.fence:
-        raise LeaseLost(f"fence {found.fence if found else 'gone'}, this runner's is {lease.fence}")
+    known = select(tables.actions.c.id).where(tables.actions.c.id == lease.action_id)
+    if found is None or found.fence < lease.fence or connection.execute(known).first() is None:
+        words = f"the journal does not know {lease.action_id}, or who runs it: was an older copy of it restored?"
+        fix = f"see what is live; then {command('deploy rollback', lease.service)}"
+        raise BackendError("unreachable", words, fix=fix)
+    if found.fence != lease.fence:
+        raise LeaseLost(f"fence {found.fence}, this runner's is {lease.fence}")
     mark: str = found.last_write
     return mark
 

@@ -29,8 +29,13 @@ async def other_journal(journal: Journal, context: str, state: SwitchState, *, f
     if state.ended and state.live not in ("mixed", "unknown"):
         return await _told_where_new(journal, context, action, state.journal) if forward else []
     # A program before 0.2 that writes over our mark leaves the journal's id there: an action is ours that we know.
-    named = state.journal not in ("", await journal.identity())
+    own = await journal.identity()
+    named = state.journal not in ("", own)
     whose = f"journal {state.journal}" if named else "another journal"
+    fix = "see with whoever keeps that journal what it does (`teal action list` there)"
+    if state.journal == own != "" and not of_context:
+        whose = "this very journal, which does not know it (was an older copy of it restored?)"
+        fix = "see whether its runner lives, and what is live"
     whose = f"context {of_context} of this journal" if of_context else whose
     by_hand = by_hand_since(state)
     if by_hand and state.ended:
@@ -43,9 +48,7 @@ async def other_journal(journal: Journal, context: str, state: SwitchState, *, f
     text = f"{what}: action {action} of {whose} wrote the switch last"
     if by_hand:
         text += f"; it was changed by hand since: {by_hand}"
-    return [
-        _finding(text, "see with whoever keeps that journal what it does (`teal action list` there)", forward=forward)
-    ]
+    return [_finding(text, fix, forward=forward)]
 
 
 async def _told_where_new(journal: Journal, context: str, action: str, theirs: str) -> list[Finding]:

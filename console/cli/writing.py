@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from actions.beside import uninterrupted
 from actions.guards import must_be_named, way_past
+from actions.journal.errors import JournalError
 from actions.kinds import kind_of
 from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
 from actions.orphans import died_unsaid
@@ -79,7 +80,9 @@ def act(
         # The runner is detached: what came in between ended the watching, not the action.
         if not isinstance(error, KeyboardInterrupt):
             say_why(error)
-        say(f"teal: {title(begun[0])} goes on: {command('action watch', begun[0].id or '')}")
+        lost = isinstance(error, JournalError) or (isinstance(error, BackendError) and error.kind == "not_found")
+        goes_on = "may go on, that is not known" if lost else "goes on"
+        say(f"teal: {title(begun[0])} {goes_on}: {command('action watch', begun[0].id or '')}")
         return EXIT_STILL_OPEN
 
 

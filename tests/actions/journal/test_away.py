@@ -18,10 +18,11 @@ from actions.journal.lease import LeaseTimes, last_words, owner_file
 from actions.journal.location import journal_location
 from actions.journal.patience import asked_again, patient, patiently
 from actions.orphans import judged
+from actions.switching.other_journal import OTHER_JOURNAL
 from actions.work import Work
 from backends.errors import BackendError
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
-from tests.actions.journals import begun, here
+from tests.actions.journals import begun, execute, here
 from tests.actions.test_notices import told, webhook
 from tests.backends.faulty_server import FaultyServer
 from tests.live.postgres import PostgresServer
@@ -106,6 +107,23 @@ async def test_one_that_hangs_is_waited_for_no_longer_than_that(
         await work.unless_ordered(asyncio.sleep(30))
     await asyncio.wait_for(work.stop(ended=False), 10)
     await journal.aclose()
+
+
+async def test_a_journal_that_was_put_back_to_before_an_action_is_said_by_its_runner_and_by_the_switch(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    """The runner of a database that was restored from a backup ended within seconds, without a word."""
+    async with House(tmp_path / "state", service, bake="11s") as house:
+        house.times = LeaseTimes(ttl_s=3, renew_s=0.2, self_fence_s=1)
+        action = await house.reaches(await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES), "bake")
+        for table in ("commands", "events", "leases", "actions"):
+            execute(house.location, f"DELETE FROM {table}")
+        failure = await first_failure(house)
+        assert f"the journal does not know {action.id}, or who runs it: was an older copy" in str(failure)
+        assert "older copy" in last_words(owner_file(house.location.directory, str(action.id)))
+        findings = (await house.gate.plan(ANALYTICS_FLIP)).findings
+        (told_of_the_mark,) = [finding.text for finding in findings if finding.code == OTHER_JOURNAL]
+        assert f"action {action.id} of this very journal, which does not know it (was an older" in told_of_the_mark
 
 
 class Away:
