@@ -30,6 +30,7 @@ from tests.two_colors import TwoColors
 Clock = time_machine.Traveller
 
 PLACE = Path("/tmp/teal-shots")  # always the same: a plan names it
+_OWN = {"XDG_CACHE_HOME": str(PLACE), "TEAL_STATE_DIR": str(PLACE / "state")}
 NOW = datetime(2026, 8, 24, 13, 2, 40, tzinfo=UTC)
 TOOK_S = 0.008
 SAW = {"requests": 105, "errors": 0, "first_new_s": 0.4, "last_old_s": 1.1}
@@ -154,7 +155,7 @@ def still() -> Iterator[Clock]:
         stack.enter_context(mock.patch.object(Stopwatch, "took", return_value=Took(TOOK_S, 0.0)))
         stack.enter_context(mock.patch("actions.who.login_name", return_value="alice"))
         stack.enter_context(mock.patch("actions.who.host_name", return_value="bastion-1"))
-        stack.enter_context(mock.patch.dict(os.environ, TEXTUAL_ANIMATIONS="none", XDG_CACHE_HOME=str(PLACE)))
+        stack.enter_context(mock.patch.dict(os.environ, TEXTUAL_ANIMATIONS="none", **_OWN))
         for seconds in ("SAY_ON_FIRST_S", "SAY_ON_S"):  # who is on is said some time later
             stack.enter_context(mock.patch(f"console.app.{seconds}", 10 * WAIT_S))
         stack.enter_context(mock.patch("actions.ids.os", _IDS))
