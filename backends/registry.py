@@ -82,6 +82,7 @@ ADAPTERS: dict[str, str] = {
     "checks.kinesis": "backends.checks.kinesis:KinesisCheck",
     "checks.lambda": "backends.checks.lambda_function:LambdaCheck",
     "checks.sqs": "backends.checks.sqs:SqsCheck",
+    "errors.sentry": "backends.issues.sentry:SentryErrors",
     "oncall.ical": "backends.oncall.ical:IcalSchedule",
     "oncall.pagerduty": "backends.oncall.pagerduty:PagerDutySchedules",
     "traces.jaeger": "backends.traces.jaeger:JaegerTraces",

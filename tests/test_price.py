@@ -210,9 +210,9 @@ def test_a_toy_port_is_known_to_doctor_status_and_check(house: Any, capsys: pyte
     assert found["detail"] == "train has 3 wheels"
     status = told(capsys, "status")
     assert [toy["toy"] for toy in status["toys"]] == ["train", "car"], "worst first"
-    assert list(status)[:14] == [
+    assert list(status)[:15] == [
         "schema", "generated_at", "context", "health", "partial", "pipelines", "quality", "alerts", "deployments",
-        "logs", "checks", "oncall", "toys", "actions",
+        "logs", "checks", "issues", "oncall", "toys", "actions",
     ]  # fmt: skip
     assert status["health"] == "critical"
     _, text = said(capsys, "status")

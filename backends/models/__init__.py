@@ -38,6 +38,7 @@ from backends.models.deployments import (
     Truth,
     TruthLayer,
 )
+from backends.models.errors import ErrorIssue, IssueState
 from backends.models.health import Health, severity_rank, worst
 from backends.models.item import Item, Panel
 from backends.models.logs import LogEntry, LogLevel
@@ -58,6 +59,7 @@ __all__ = [
     "ControllerPhase",
     "ControllerView",
     "Deployment",
+    "ErrorIssue",
     "FailedExpectation",
     "Finding",
     "FindingLevel",
@@ -65,6 +67,7 @@ __all__ = [
     "Freshness",
     "Health",
     "Incident",
+    "IssueState",
     "Item",
     "LastSwitch",
     "LogEntry",

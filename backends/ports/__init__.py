@@ -22,6 +22,7 @@ from backends.ports.deployments import (
     retire_findings,
     retire_lines,
 )
+from backends.ports.errors import Errors, LiveVersions
 from backends.ports.logs import LogQuery, Logs, SearchableLogs, Searched, costs
 from backends.ports.metrics import Metrics, Point, Sample, Series
 from backends.ports.notify import ActionEvent, EventKind, FollowingNotifier, Notifier, following
@@ -51,8 +52,10 @@ __all__ = [
     "ControllerState",
     "Deployed",
     "Deployer",
+    "Errors",
     "EventKind",
     "FollowingNotifier",
+    "LiveVersions",
     "LogQuery",
     "Logs",
     "Metrics",

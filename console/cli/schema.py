@@ -16,7 +16,7 @@ from console.cli.things import documents_of
 from console.cli.timeline import Change
 from console.cli.whole_help import WholeCommand
 from console.errors import EXIT_NOT_FOUND, CommandError
-from console.ports.table import PORTS, readings
+from console.ports.table import PORTS, listed, readings
 from console.printing.diagnosis import Diagnosis
 from console.printing.output import SCHEMA_PREFIX, Document, print_json, status_shape
 from console.sandbox.control import SandboxInfo
@@ -53,7 +53,7 @@ def items() -> dict[str, Any]:
 
 def status_items() -> dict[str, Any]:
     """What the lists of `teal/v1/status` are of."""
-    return {**{name: reading.item for name, reading in readings()}, "actions": Action, "on": OpenConsole}
+    return {**{listed()[name]: reading.item for name, reading in readings()}, "actions": Action, "on": OpenConsole}
 
 
 def kinds() -> tuple[str, ...]:

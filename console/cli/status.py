@@ -17,7 +17,7 @@ from console.cli.writing import action_health
 from console.ports.derive import merged_lines
 from console.ports.record import Reading
 from console.ports.store import Snapshot
-from console.ports.table import PORTS, readings
+from console.ports.table import PORTS, listed, readings
 from console.printing.causes import cause_lines
 from console.printing.output import SCHEMA_PREFIX, StatusDocument, paint, status_shape, use_color, worst_first
 from console.printing.tables import View, item_table, log_line, on_words, reasons
@@ -61,7 +61,7 @@ def _document(session: Session, acting: Acting, on: Sequence[OpenConsole], cause
         causes=cause_reports(causes),
         sources=source_reports(sources),
         errors=errors,
-        **{name: _items(session, name, reading) for name, reading in readings()},
+        **{listed()[name]: _items(session, name, reading) for name, reading in readings()},
     )
 
 

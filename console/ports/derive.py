@@ -6,7 +6,17 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from backends.models import Alert, Deployment, Item, LogEntry, PipelineRun, QualityScore, severity_rank, worst
+from backends.models import (
+    Alert,
+    Deployment,
+    ErrorIssue,
+    Item,
+    LogEntry,
+    PipelineRun,
+    QualityScore,
+    severity_rank,
+    worst,
+)
 from backends.quality.rows import outdated
 from console.ports.links import LinkRow, Links
 from console.ports.store import Snapshot
@@ -133,6 +143,8 @@ def named_by_kind(item: Item, links: Links) -> dict[str, tuple[str, ...]]:
             return {"dataset": (item.dataset,)}
         case Deployment():
             return {"service": (item.service,)}
+        case ErrorIssue():
+            return {"service": (item.service,)} if item.service else {}
         case Alert():
             kinds = links.alert_labels.items()
             return {kind: tuple(item.labels[each] for each in labels if each in item.labels) for kind, labels in kinds}

@@ -154,6 +154,7 @@ class Reading(Struct, Generic[P, ItemT], frozen=True, kw_only=True):
     at: the time that it is about.
     past: what a source can say of a time of the past. Raises BackendError.
     began: since when it is there; of a time of the past those stand that had begun.
+    listed_as: the key of its list in `teal status -o json`, where its port is called as another key of that.
     empty: what is said where there are none; `No` with the port's name where it is left out.
     problems: what of one read is not well, for the timeline.
     over: since when what is no problem any more is well, by the items of a read and when that was; None where they do
@@ -179,6 +180,7 @@ class Reading(Struct, Generic[P, ItemT], frozen=True, kw_only=True):
     at: Callable[[ItemT], datetime | None] = no_time
     past: Callable[[Adapters, str, Then], Awaitable[tuple[ItemT, ...]]] | None = None
     began: Callable[[ItemT], datetime | None] = no_time
+    listed_as: str = ""
     empty: str = ""
     problems: Callable[[Sequence[ItemT]], Sequence[Problem]] = no_problems
     over: Callable[[Sequence[ItemT], Episode, datetime], datetime | None] = over_when_gone

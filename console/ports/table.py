@@ -6,6 +6,7 @@ from typing import Any
 from console.ports.alerts import ALERTS
 from console.ports.checks import CHECKS
 from console.ports.deployments import DEPLOYMENTS
+from console.ports.errors import ERRORS
 from console.ports.logs import LOGS
 from console.ports.metrics import METRICS
 from console.ports.notify import NOTIFY
@@ -16,13 +17,19 @@ from console.ports.record import Port, Reading
 from console.ports.traces import TRACES
 
 PORTS: dict[str, Port[Any, Any]] = {
-    port.name: port for port in (METRICS, PIPELINES, QUALITY, ALERTS, DEPLOYMENTS, LOGS, TRACES, CHECKS, ONCALL, NOTIFY)
+    port.name: port
+    for port in (METRICS, PIPELINES, QUALITY, ALERTS, DEPLOYMENTS, LOGS, TRACES, CHECKS, ERRORS, ONCALL, NOTIFY)
 }
 
 
 def readings() -> Iterator[tuple[str, Reading[Any, Any]]]:
     """The ports that are read again and again, by name."""
     return ((name, port.reading) for name, port in PORTS.items() if port.reading is not None)
+
+
+def listed() -> dict[str, str]:
+    """The key of each of their lists in `teal status -o json`, by port."""
+    return {name: reading.listed_as or name for name, reading in readings()}
 
 
 def reading_of(name: str) -> Reading[Any, Any] | None:

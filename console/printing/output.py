@@ -17,7 +17,7 @@ from backends.models import Health, severity_rank
 from console import moment
 from console.errors import EXIT_AUTH, EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.ports.store import Snapshot
-from console.ports.table import readings
+from console.ports.table import listed
 from console.reading.answers import ErrorReport, SourceReport, error_reports, source_reports
 from console.reading.cause_reports import CauseReport
 from console.reading.health import panel_health
@@ -61,7 +61,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 def status_shape() -> type[StatusDocument]:
     """The whole document: the lists of the ports that are read, then those of the actions."""
-    return _status_of(tuple(name for name, _ in readings()))
+    return _status_of(tuple(listed().values()))
 
 
 @cache

@@ -13,6 +13,7 @@ from backends.models import (
     Alert,
     CheckResult,
     Deployment,
+    ErrorIssue,
     LogEntry,
     OnCall,
     PipelineRun,
@@ -37,6 +38,8 @@ from panels.kinds.deployments import (
     named_condition,
     why_in_full,
 )
+from panels.kinds.errors import amount as events
+from panels.kinds.errors import standing
 from panels.kinds.oncall import people, when
 from panels.kinds.pipelines import last_words
 from panels.kinds.pipelines import reason as run_reason
@@ -262,6 +265,18 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("CHECK", lambda check, view: check.name),
         Field("MS", lambda check, view: amount(check.latency_ms), right=True),
         Field("MESSAGE", lambda check, view: check.message),
+    ),
+    ErrorIssue: (
+        Field("STATE", lambda item, view: _state(item.health, standing(item))),
+        Field("SERVICE", lambda item, view: item.service or item.project),
+        Field("ERROR", lambda item, view: item.title),
+        Field("EVENTS", lambda item, view: events(item.count), right=True),
+        Field("USERS", lambda item, view: events(item.users), right=True),
+        Field("SEEN", lambda item, view: view.ago(item.last_seen), right=True),
+        Field("RELEASE", lambda item, view: item.release or "", optional=True),
+        Field("RAISED IN", lambda item, view: item.frame),
+        Field("ASSIGNED", lambda item, view: item.assigned, optional=True),
+        Field("REF", lambda item, view: item.ref),
     ),
     OnCall: (
         Field("STATE", lambda item, view: _state(item.state, item.state)),

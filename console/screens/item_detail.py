@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from backends.models import Alert, CheckResult, LogEntry, OnCall, QualityScore
+from backends.models import Alert, CheckResult, ErrorIssue, LogEntry, OnCall, QualityScore
 from backends.text import counted
 from console.ports.table import port_of
 from console.screens import readings
@@ -22,6 +22,7 @@ from console.screens.parts import KEY_ORDER, MUTED, STRONG, Frame, Paragraphs, R
 from panels.chart import LONGEST, chart
 from panels.columns import Moment
 from panels.keybar import KeyBar
+from panels.kinds.errors import facts
 from panels.kinds.oncall import people, shift_words
 from panels.kinds.quality import freshness_words, score_words, trend
 from panels.rows import source_name
@@ -119,6 +120,8 @@ class ItemDetail(Detail):
                 return []
             case OnCall():
                 return self._on_call(item)
+            case ErrorIssue():
+                return [*(row(name, value) for name, value in facts(item, self.when)), *self.impact()]
             case _:
                 fields = to_builtins(item).items()
                 return [*(row(name, str(value)) for name, value in fields if value not in _NOTHING), *self.impact()]

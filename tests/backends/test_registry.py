@@ -44,6 +44,7 @@ METHODS = {
     "deployments": ("deployment", "observe", "color_health", "shift", "describe_shift", "manual_commands"),
     "logs": ("query", "follow"),
     "checks": ("run",),
+    "errors": ("issues",),
     "oncall": ("on_call",),
     "traces": ("search", "trace"),
     "notify": ("notify",),

@@ -1,5 +1,6 @@
 """Adapters that always say the same, so that the bytes of headless output can be held."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from backends.models import (
     CheckResult,
     ColorState,
     Deployment,
+    ErrorIssue,
     FailedExpectation,
     LogEntry,
     OnCall,
@@ -26,7 +28,7 @@ from backends.models import (
     TruthLayer,
 )
 from backends.oncall.shifts import Span, schedule_of
-from backends.ports import LogQuery, PipelineInfo, PipelineParam, RunInputs, TraceQuery
+from backends.ports import LiveVersions, LogQuery, PipelineInfo, PipelineParam, RunInputs, TraceQuery
 from backends.registry import AdapterContext
 from backends.traces.tree import NS, Found, summary_of, tree_of
 
@@ -237,6 +239,28 @@ class FixedTraces(Fixed):
         return tree_of(self.name, spans, page="http://jaeger:16686/trace/")
 
 
+class FixedErrors(Fixed):
+    """Two errors: one new since the live version, one that was there before."""
+
+    async def issues(self, live: Mapping[str, LiveVersions]) -> list[ErrorIssue]:
+        (version,) = live["analytics"].versions
+        common = {"backend": self.name, "project": "analytics", "service": "analytics", "state": "unresolved"}
+        page = "https://acme.sentry.io/issues"
+        return [
+            ErrorIssue(
+                ref=f"{self.name}/ANALYTICS-1", id="1", title="TimeoutError: warehouse", raw_state="unresolved/ongoing",
+                is_new=False, frame="analytics/db.py in fetch", count=1204, users=0, first_seen=before(days=40),
+                last_seen=before(minutes=9), url=f"{page}/1/", **common,
+            ),
+            ErrorIssue(
+                ref=f"{self.name}/ANALYTICS-7", id="7", title="KeyError: 'amount'", raw_state="unresolved/new",
+                is_new=True, release=f"analytics@{version}", frame="analytics/rows.py in total", count=37, users=12,
+                first_seen=before(minutes=14), last_seen=before(seconds=40), assigned="Alice", url=f"{page}/7/",
+                **common,
+            ),
+        ]  # fmt: skip
+
+
 class RefusedCheck(Fixed):
     """A check that cannot be looked at."""
 
@@ -252,6 +276,7 @@ ADAPTERS = {
     "logs.fixed": f"{__name__}:FixedLogs",
     "checks.fixed": f"{__name__}:FixedCheck",
     "traces.fixed": f"{__name__}:FixedTraces",
+    "errors.fixed": f"{__name__}:FixedErrors",
     "oncall.fixed": f"{__name__}:FixedSchedule",
     "checks.refused": f"{__name__}:RefusedCheck",
 }
@@ -287,6 +312,9 @@ name = "vault"
 type = "refused"
 [[contexts.production.traces]]
 name = "jaeger"
+type = "fixed"
+[[contexts.production.errors]]
+name = "sentry"
 type = "fixed"
 [[contexts.production.oncall]]
 name = "primary"

@@ -86,6 +86,8 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "log": ("log", 0, []),
     "trace list": ("trace.list", 0, []),
     "trace show": ("error", 5, ["4bf92f3577b34da6a3ce929d0e0e4736"]),
+    "error list": ("error.list", 0, []),
+    "error show": ("error.show", 0, ["sentry/ANALYTICS-7"]),
     "oncall": ("oncall", 0, []),
     "action list": ("action.list", 0, []),
     "action show": ("action", 0, ["ACTION"]),

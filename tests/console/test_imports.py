@@ -62,6 +62,7 @@ COMMANDS = [
     ["deploy", "status"],
     ["deploy", "history"],
     ["log"],
+    ["error", "list"],
     ["oncall"],
     ["trace", "list"],
     ["action", "list"],
