@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import before_after, idle, kubeconfig, logs, peers, refresh, soak, startup, switching, verdicts
+from benchmarks import before_after, causes, idle, kubeconfig, logs, peers, refresh, soak, startup, switching, verdicts
 from benchmarks.timing import environment
 
 
@@ -26,6 +26,7 @@ def main() -> int:
             print(measurement)
         within = [
             refresh.report(),
+            causes.report(),
             idle.report(env, directory, url),
             logs.report(env, directory),
             switching.report(env),
