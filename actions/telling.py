@@ -157,13 +157,20 @@ def way(action: Action, arrow: str = "→", *, capitals: bool = True) -> str:
     from_, to = action.from_, action.to
     if capitals and kind_of(action.kind).moves:
         from_, to = side_name(from_), side_name(to)
-    return f" {from_} {arrow} {to}"
+    return f" {to}" if is_once_more(action) else f" {from_} {arrow} {to}"
+
+
+def is_once_more(action: Action) -> bool:
+    """Whether traffic was there before it was ordered back, and is only written anew, for a runner that may live."""
+    return kind_of(action.kind).back and kind_of(action.kind).moves and action.from_ == action.to != ""
 
 
 def outcome(action: Action) -> str:
     """The status as people say it, with the `cause`; of what had nothing to do, that nothing changed."""
     if is_noop(action):
         return f"{_already(action)}, nothing changed"
+    if is_once_more(action) and action.status == "succeeded":
+        return "back already, written once more"
     status = f"paused by {action.paused.by}" if action.paused is not None else action.status.replace("_", " ")
     return " ".join(filter(None, (status, cause(action))))
 

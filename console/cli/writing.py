@@ -14,7 +14,7 @@ from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport
 from actions.orphans import died_unsaid
 from actions.outcome import exit_code, preview, refused_action
 from actions.overrides import idle, is_known, words_of
-from actions.telling import failed_words, is_noop, outcome, standing, title, unmended, way
+from actions.telling import failed_words, is_noop, is_once_more, outcome, standing, title, unmended, way
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Health, Panel
@@ -328,7 +328,8 @@ def action_lines(action: Action) -> list[str]:
     change = "" if action.changed or action.open or is_noop(action) else " (nothing changed)"
     arrow = way(action, capitals=False)
     orphaned = next((finding for finding in action.findings if finding.code in ("orphaned", "stopped")), None)
-    status = outcome(action) if is_noop(action) or action.paused is not None else action.status
+    in_words = is_noop(action) or is_once_more(action) or action.paused is not None
+    status = outcome(action) if in_words else action.status
     if orphaned is not None and action.open:
         status = f"{status}, {orphaned.text}"
     if orphaned is None and action.id is not None and is_starting(action):

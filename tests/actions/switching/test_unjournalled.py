@@ -24,6 +24,7 @@ from actions.models import Action, Finding, Plan, Refused, Request
 from actions.switching.by_mark import back_by_mark
 from actions.switching.changes import Change, way_back
 from actions.switching.unjournalled_plan import RUNNER_LIVES
+from actions.telling import outcome, way
 from actions.unjournalled_rollback import run_unjournalled
 from backends.ports import SwitchState
 from console.runners import build_described
@@ -422,6 +423,7 @@ async def test_a_release_that_was_about_to_move_traffic_is_stopped_by_a_rollback
             without_journal = Unjournalled(house)
             back = await house.gate.submit(plan, YES, without_journal=without_journal)
             assert back.status == "succeeded"
+            assert f"{way(back)}: {outcome(back)}" == " BLUE: back already, written once more"
         told = [(finding.code, finding.text) for finding in without_journal.findings]
         assert [str(release.id) in text for code, text in told if code == RUNNER_LIVES] == [True]
         assert "BLUE is written once more" in dict(told)["by-the-mark"]
