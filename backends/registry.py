@@ -86,6 +86,7 @@ ADAPTERS: dict[str, str] = {
     "oncall.ical": "backends.oncall.ical:IcalSchedule",
     "oncall.pagerduty": "backends.oncall.pagerduty:PagerDutySchedules",
     "traces.jaeger": "backends.traces.jaeger:JaegerTraces",
+    "traces.tempo": "backends.traces.tempo:TempoTraces",
     "notify.slack": "backends.notify.slack:SlackNotifier",
     "notify.webhook": "backends.notify.webhook:WebhookNotifier",
     "notify.email": "backends.notify.email:EmailNotifier",

@@ -13,10 +13,13 @@ from typing import Any
 from msgspec import Struct, field
 
 from backends.errors import BackendError
+from backends.missing import missing
 from backends.records import decode_mended
+from backends.redaction import quoted
 from backends.traces.tree import Found
 
 _FAILED = (2, "2", "STATUS_CODE_ERROR")
+_PARTIAL = "PARTIAL"
 _HEX = frozenset("0123456789abcdefABCDEF")
 _HEX_SIZES = (16, 32)
 
@@ -77,6 +80,8 @@ class _Document(_Data):
     result: _Data | None = None
     trace: _Data | None = None
     error: Any = None
+    status: str = ""
+    message: str = ""
 
 
 def spans_of(body: bytes, *, where: str) -> list[Found]:
@@ -90,6 +95,10 @@ def spans_of(body: bytes, *, where: str) -> list[Found]:
         documents = [decode_mended(line, _Document, where=where) for line in lines]
     if any(document.error for document in documents):
         raise BackendError("malformed", f"{where}: the answer breaks off with an error", fix="look at its own log")
+    for document in documents:
+        if document.status == _PARTIAL:
+            words = f"{where}: the trace is not whole: {quoted(document.message) or 'it does not say why'}"
+            missing(BackendError("malformed", words, fix="raise the limits of what stores it"))
     return [span for document in documents for span in _spans(document, where)]
 
 

@@ -160,8 +160,10 @@ def _tree_lines(tree: TraceTree, session: Session) -> list[str]:
 def logs_of(tree: Trace, context: str) -> str:
     """The command that shows its log lines."""
     end = tree.started_at + timedelta(seconds=tree.duration_s)
+    # An id of 64 bits stands in log lines without the zeros before it.
+    id_ = tree.trace_id.removeprefix("0" * 16)
     since, until = _stamp(tree.started_at - AROUND), _stamp(end + AROUND)
-    return command("log", context=context, since=since, until=until, grep=tree.trace_id)
+    return command("log", context=context, since=since, until=until, grep=id_)
 
 
 def _stamp(at: datetime) -> str:

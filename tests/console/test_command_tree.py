@@ -84,7 +84,7 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "deploy accept": ("error", 5, ["nothing", "2.5.0"]),
     "deploy history": ("deploy.history", 0, []),
     "log": ("log", 0, []),
-    "trace list": ("trace.list", 0, []),
+    "trace list": ("trace.list", 0, ["--since", "9000d"]),
     "trace show": ("error", 5, ["4bf92f3577b34da6a3ce929d0e0e4736"]),
     "error list": ("error.list", 0, []),
     "error show": ("error.show", 0, ["sentry/ANALYTICS-7"]),
