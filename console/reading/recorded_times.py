@@ -60,7 +60,9 @@ def _rising(times: Sequence[datetime], now: datetime) -> list[int]:
 
 
 def clock_words(at: datetime, own: datetime | None) -> str:
-    """That the clock of its host said another time, where that was not nearly the same."""
+    """That the clock of its host said another time, where that was not nearly the same: then only the order of the
+    journal is known, and what others saw meanwhile may have been before it."""
     if own is None or abs(own - at) < TOLD:
         return ""
-    return f" ({took(abs(own - at).total_seconds())} {'later' if own > at else 'earlier'} by its host's clock)"
+    apart = f"{took(abs(own - at).total_seconds())} {'later' if own > at else 'earlier'}"
+    return f" ({apart} by its host's clock: when it was is not known better)"

@@ -293,7 +293,7 @@ def test_the_records_of_a_journal_are_told_in_its_order() -> None:
     told = of_actions([second, first, late], SINCE, NOW, now=NOW, records=records) + of_notes(records, SINCE, NOW)
     assert [event.ref for event in sorted(told, key=lambda event: event.at)] == ["note/1", "A", "L", "B", "note/1"]
     (moved,) = [event for event in told if event.ref == "A"]
-    assert moved.text.endswith(" (20m00s later by its host's clock)")
+    assert moved.text.endswith(" (20m00s later by its host's clock: when it was is not known better)")
     assert not [event for event in told if event is not moved and "clock" in event.text]
 
 
