@@ -158,8 +158,20 @@ async def test_what_is_too_old_is_unknown_whatever_it_says(tmp_path: Path) -> No
         result = await look(tmp_path, path=name)
         assert result.state == "unknown"
         assert result.message.startswith(f"{name} is 1d6h")
-        assert ", over 1d2h: it said " in result.message
+        said = "3 tests" if name == "junit.xml" else "1 failure of "
+        assert f", over 1d2h: it said {said}" in result.message
         assert (await look(tmp_path, path=name, max_age="31h")).state != "unknown"
+
+
+@pytest.mark.parametrize("zone", ["", "+00:00"])
+async def test_what_says_itself_that_it_is_ten_days_old_is_old_in_every_zone(tmp_path: Path, zone: str) -> None:
+    at, now = ((datetime.now(UTC) - ago).strftime("%Y-%m-%dT%H:%M:%S.%f") for ago in (timedelta(days=10), timedelta()))
+    for when, state in ((at, "unknown"), (now, "ok")):
+        coverage = {"meta": {"timestamp": when + zone}, "totals": {"covered_lines": 9, "num_statements": 10}}
+        junit = f'<testsuite timestamp="{when}{zone}" tests="1"><testcase name="a"/></testsuite>'
+        for name, content in (("coverage.json", json.dumps(coverage)), ("junit.xml", junit)):
+            (tmp_path / name).write_text(content)
+            assert (await look(tmp_path, path=name)).state == state, (name, when)
 
 
 async def test_a_copy_is_as_old_as_what_it_is_a_copy_of(tmp_path: Path) -> None:

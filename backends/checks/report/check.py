@@ -151,9 +151,13 @@ class ReportCheck:
         report, age_s = stored.report, _age_s(stored)
         age = "" if age_s is None else f"{stored.name} is {Duration(round(max(0.0, age_s)))} old"
         is_old = age_s is None or not -AHEAD_S <= age_s <= self._config.max_age
+        beyond: list[str] = []
         for count in report.counts:
+            limits = self._config.limits(stored.format, count.label)
+            if is_old and limits.judge(count.value) != "ok":
+                beyond.append(count.words)
             # What is old says nothing; what is not whole says at least what is wrong.
-            limits = Limits() if is_old else self._config.limits(stored.format, count.label)
+            limits = Limits() if is_old else limits
             findings.measured(count.label, count.value, count.words, limits=limits, unit=count.unit)
         if report.unjudged:
             findings.fault("unknown", f"{stored.name}: {report.unjudged}")
@@ -163,7 +167,9 @@ class ReportCheck:
             words = f"{stored.name} is {Duration(round(-age_s))} in the future: a clock is wrong"
             findings.fault("unknown", words)
         elif is_old:
-            findings.fault("unknown", f"{age}, over {self._config.max_age}: it said {report.summary}")
+            findings.fault(
+                "unknown", f"{age}, over {self._config.max_age}: it said {'; '.join(beyond) or report.summary}"
+            )
         if age_s is not None:
             oldest = number(float(self._config.max_age))
             findings.add(

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from backends.checks.report.found import Count, Report, walk
+from backends.checks.report.found import Count, Report, said_at, walk
 from backends.errors import BackendError
 from backends.http import decode_json
 from backends.times import parse_time
@@ -21,18 +21,25 @@ class _Totals(Struct):
     num_branches: int = 0
 
 
+class _Meta(Struct, frozen=True):
+    timestamp: str = ""
+
+
 class _Coverage(Struct):
     totals: _Totals
+    meta: _Meta = _Meta()
 
 
 def read(body: bytes) -> Report:
     """The share of lines, and of branches where they were measured. Of no line at all nothing is proven."""
     if body.lstrip()[:1] == b"<":
         return _cobertura(body)
-    totals = decode_json(body, _Coverage, where="coverage").totals
-    return _report(
-        _share(totals.covered_lines, totals.num_statements), _share(totals.covered_branches, totals.num_branches), None
+    found = decode_json(body, _Coverage, where="coverage")
+    lines, branches = (
+        _share(found.totals.covered_lines, found.totals.num_statements),
+        _share(found.totals.covered_branches, found.totals.num_branches),
     )
+    return _report(lines, branches, said_at(found.meta.timestamp))
 
 
 def _cobertura(body: bytes) -> Report:

@@ -1,7 +1,7 @@
 """What a report of another tool says, and the one door for XML that others wrote."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 from xml.parsers import expat
 
 from msgspec import Struct
@@ -11,6 +11,9 @@ from backends.redaction import quoted
 
 Begin = Callable[[str, str, Mapping[str, str]], None]
 """Told of each element: the name of the one around it (empty for the root), its own, its attributes."""
+
+WEST = timedelta(hours=12)
+"""How far behind UTC the last zone is."""
 
 
 class Count(Struct, frozen=True):
@@ -23,8 +26,8 @@ class Count(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """A report that was read: words for all of it, its numbers, when it was made by its own word (None where that has
-    no zone), and why it proves nothing, empty where it does."""
+    """A report that was read: words for all of it, its numbers, when it was made by its own word (`said_at`), and why
+    it proves nothing, empty where it does."""
 
     summary: str
     counts: tuple[Count, ...]
@@ -58,13 +61,17 @@ def _doctype(_name: str, _system: str | None, _public: str | None, has_internal_
         raise BackendError("malformed", "XML that declares entities or types of its own, which is not read")
 
 
-def aware(text: str | None) -> datetime | None:
-    """The time that `text` is, where it says its zone: what is of the zone of another host tells no age."""
+def said_at(text: str | None) -> datetime | None:
+    """The time that `text` is; without a zone the last instant that it can be anywhere on Earth, where that has passed:
+    what was made ten days ago is old in every zone. None where it tells no age."""
     try:
         found = datetime.fromisoformat((text or "").strip())
     except ValueError:
         return None
-    return found if found.tzinfo is not None else None
+    if found.tzinfo is not None:
+        return found
+    latest = found.replace(tzinfo=timezone(-WEST))
+    return latest if latest < datetime.now(UTC) else None
 
 
 def example(names: list[str]) -> str:

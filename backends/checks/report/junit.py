@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 
-from backends.checks.report.found import Count, Report, aware, example, walk
+from backends.checks.report.found import Count, Report, example, said_at, walk
 from backends.text import counted
 
 _OUTCOMES = frozenset({"failure", "error", "skipped"})
@@ -36,7 +36,7 @@ def read(body: bytes) -> Report:
             in_all.update(_declared(attributes))
         elif tag == "testsuite" and around in ("", "testsuites"):
             declared.update(_declared(attributes))
-            made.extend(filter(None, [aware(attributes.get("timestamp"))]))
+            made.extend(filter(None, [said_at(attributes.get("timestamp"))]))
 
     walk(body, begin)
     tests, failures, errors, skipped = (

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from backends.checks.report.found import Count, Report, aware, example
+from backends.checks.report.found import Count, Report, example, said_at
 from backends.errors import BackendError
 from backends.http import decode_json
 from backends.text import clean, counted
@@ -94,7 +94,7 @@ def read(body: bytes) -> Report:
                 found[level].append(result.rule_id or result.rule.id or "a rule without a name")
             elif level != "none":
                 odd.append(f"a result of level {clean(level, 40)}")
-    ends = [aware(each.end_time_utc) for run in log.runs for each in run.invocations]
+    ends = [said_at(each.end_time_utc) for run in log.runs for each in run.invocations]
     return Report(
         summary=counted(sum(map(len, found.values())), "result"),
         counts=tuple(

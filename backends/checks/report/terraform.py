@@ -5,7 +5,7 @@ Source: https://developer.hashicorp.com/terraform/internals/json-format.
 
 from msgspec import Struct
 
-from backends.checks.report.found import Count, Report, aware, example
+from backends.checks.report.found import Count, Report, example, said_at
 from backends.errors import BackendError
 from backends.http import decode_json
 from backends.text import clean, counted
@@ -57,4 +57,4 @@ def read(body: bytes) -> Report:
     )
     unjudged = "the plan ended with an error" if plan.errored else "" if plan.complete else "the plan is not complete"
     summary = "nothing to change" if not any(count.value for count in counts) else "a plan with changes"
-    return Report(summary=summary, counts=counts, made_at=aware(plan.timestamp), unjudged=unjudged)
+    return Report(summary=summary, counts=counts, made_at=said_at(plan.timestamp), unjudged=unjudged)
