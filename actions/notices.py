@@ -139,5 +139,5 @@ def event_of(what: EventKind, context: str, action: Action) -> ActionEvent:
     return ActionEvent(
         what=what, context=context, kind=action.kind, service=clean(action.service, 200),
         from_=clean(action.from_, 64), to=clean(action.to, 64), by=by, reason=clean(action.reason),
-        action=action.id or "", at=now(), text=words,
+        action=action.id or "", at=now(), text=words, version=clean(action.version, 200),
     )  # fmt: skip

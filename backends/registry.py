@@ -93,6 +93,7 @@ ADAPTERS: dict[str, str] = {
     "notify.sns": "backends.notify.sns:SnsNotifier",
     "notify.teams": "backends.notify.teams:TeamsNotifier",
     "notify.grafana": "backends.notify.grafana:GrafanaNotifier",
+    "notify.sentry": "backends.notify.sentry:SentryNotifier",
     "notify.pagerduty": "backends.notify.pagerduty:PagerDutyNotifier",
 }
 

@@ -14,7 +14,8 @@ class ActionEvent(Struct, frozen=True, kw_only=True):
     """What became of an action, for those who do not look at the console. `kind` is that of the action, `action` its
     id (empty for a pause of a controller that no action of ours watches, which is `held`), `from` and `to` colors or
     states (empty where there are none), `by` who ordered it; `text` says it in one line, with `head`, the newest record
-    of the audit (`SEQ:HASH`), by which its end can be checked later.
+    of the audit (`SEQ:HASH`), by which its end can be checked later. `version`: what a release
+    brings; empty of everything else.
     """
 
     what: EventKind
@@ -29,6 +30,7 @@ class ActionEvent(Struct, frozen=True, kw_only=True):
     at: datetime
     text: str
     head: str = ""
+    version: str = ""
 
 
 class Notifier(Closable, Protocol):

@@ -47,34 +47,38 @@ def says_nothing_secret(error: BackendError) -> None:
 
 
 class NotifierContract:
+    def event(self, what: EventKind = "failed", **told: Any) -> ActionEvent:
+        """What it is told; whoever tells of few things only gives one of those instead."""
+        return event(what, **told)
+
     @pytest.fixture
     def hasty(self, notifier: Notifier) -> Notifier:
         """The one with a `timeout` of 500 ms, for a system that hangs."""
         return notifier
 
     async def test_it_arrives(self, notifier: Notifier, system: System) -> None:
-        await notifier.notify(event())
+        await notifier.notify(self.event())
         assert system.arrived() == ["production: flip analytics blue → green failed"]
 
     async def test_text_of_others_stays_text(self, notifier: Notifier, system: System) -> None:
         hostile = "<!channel> & <script> \"quoted\" 'x' .\\r\\n → ü"
-        await notifier.notify(event(text=hostile, reason=hostile))
+        await notifier.notify(self.event(text=hostile, reason=hostile))
         assert system.arrived() == [hostile]
 
     @pytest.mark.parametrize("what", ["succeeded", "failed", "rolled_back", "rollback_failed"])
     async def test_every_end_is_taken(self, notifier: Notifier, system: System, what: EventKind) -> None:
-        await notifier.notify(event(what))
+        await notifier.notify(self.event(what))
 
     async def test_several_at_once(self, notifier: Notifier, system: System) -> None:
         texts = [f"event {number}" for number in range(3)]
-        await asyncio.gather(*(notifier.notify(event(text=text)) for text in texts))
+        await asyncio.gather(*(notifier.notify(self.event(text=text)) for text in texts))
         assert sorted(system.arrived()) == texts
 
     async def test_a_system_that_hangs_is_left_in_time(self, hasty: Notifier, system: System) -> None:
         system.fail("hang")
         began = time.monotonic()
         with pytest.raises(BackendError) as caught:
-            await hasty.notify(event())
+            await hasty.notify(self.event())
         assert (caught.value.kind, time.monotonic() - began < 3) == ("timeout", True)
         says_nothing_secret(caught.value)
 
@@ -84,29 +88,29 @@ class NotifierContract:
     ) -> None:
         system.fail(how)
         with pytest.raises(BackendError) as caught:
-            await notifier.notify(event())
+            await notifier.notify(self.event())
         says_nothing_secret(caught.value)
         system.fail("")
-        await notifier.notify(event(text="again"))
+        await notifier.notify(self.event(text="again"))
         assert system.arrived() == ["again"]
 
     async def test_a_system_that_is_gone_is_unreachable(self, notifier: Notifier, system: System) -> None:
         await system.stop()
         with pytest.raises(BackendError) as caught:
-            await notifier.notify(event())
+            await notifier.notify(self.event())
         assert caught.value.kind == "unreachable"
         assert "connection refused" in caught.value.message
         says_nothing_secret(caught.value)
 
     async def test_closing_twice(self, notifier: Notifier, system: System) -> None:
-        await notifier.notify(event())
+        await notifier.notify(self.event())
         await notifier.aclose()
         await notifier.aclose()
 
     async def test_a_dry_run_goes_all_of_the_way_and_tells_nobody(self, notifier: Notifier, system: System) -> None:
         await notifier.dry_run()
         assert system.arrived() == []
-        await notifier.notify(event(text="after it"))
+        await notifier.notify(self.event(text="after it"))
         assert system.arrived() == ["after it"]
 
     async def test_a_dry_run_of_what_hangs_is_left_in_time(self, hasty: Notifier, system: System) -> None:

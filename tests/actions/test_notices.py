@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from actions import notices
 from actions.described import Described
 from actions.journal.audit import AuditRecord, Head
-from actions.models import Consent
-from actions.notices import NOTIFY_S
+from actions.models import Action, Consent
+from actions.notices import NOTIFY_S, event_of
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, House
 from tests.actions.orders.test_orders import blind_once_watched, order, paused_before_the_shift
 from tests.backends.faulty_server import FaultyServer
@@ -65,6 +66,15 @@ async def test_a_flip_is_told_from_start_to_end(house: House, receiver: FaultySe
             "context": "test", "kind": "flip", "service": "analytics", "from": "blue", "to": "green",
             "by": by, "reason": "release 2.4", "action": action.id,
         }  # fmt: skip
+
+
+def test_an_event_of_a_release_tells_its_version() -> None:
+    action = Action(
+        id="01HZX", kind="release", service="analytics", status="succeeded", phase="", from_="blue", to="green",
+        version="2.4.1",
+    )  # fmt: skip
+    assert event_of("succeeded", "test", action).version == "2.4.1"
+    assert event_of("succeeded", "test", replace(action, kind="flip", version="")).version == ""
 
 
 async def test_what_is_held_is_told_once_and_what_an_operator_paused_is_not(

@@ -58,6 +58,8 @@ class FakeSentry(FaultyServer):
     releases: dict[str, set[str]] = field(default_factory=dict)
     issues: list[FakeIssue] = field(default_factory=list)
     page: int = 100
+    token: str = TOKEN
+    deploys: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -73,6 +75,8 @@ class FakeSentry(FaultyServer):
         return [
             ("GET", f"{organization}/issues/", "event:read", self._list),
             ("GET", f"{organization}/releases/([^/]+)/", "project:read", self._release),
+            ("POST", f"{organization}/releases/", "project:releases", self._make),
+            ("POST", f"{organization}/releases/([^/]+)/deploys/", "project:releases", self._deploy),
             ("GET", f"/projects/{ORGANIZATION}/([^/]+)/", "project:read", self._project),
         ]
 
@@ -83,13 +87,13 @@ class FakeSentry(FaultyServer):
         if isinstance(answer, _Page):
             headers["link"] = answer.link(self.url + urlsplit(request.target).path)
             answer = answer.records
-        body = json.dumps(answer).encode()
+        body = b"" if answer is None else json.dumps(answer).encode()
         if known := description():
             self.complaints += known.complaints(request.method, request.target, request.body, status, body)
         await self.send(writer, status, body, {**headers, **self.extra_headers})
 
     def _answer(self, request: Received) -> tuple[int, Any]:
-        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+        if request.headers.get("authorization") != f"Bearer {self.token}":
             return 401, {"detail": "Invalid token"}
         parts = urlsplit(request.target)
         body = json.loads(request.body) if request.body else None
@@ -114,6 +118,21 @@ class FakeSentry(FaultyServer):
         if version not in self.releases:
             return 404, {"detail": "The requested resource does not exist"}
         return 200, release_of(version, {slug: self.projects[slug] for slug in self.releases[version]})
+
+    def _make(self, query: Any, body: Any) -> tuple[int, Any]:
+        if strange := set(body["projects"]) - set(self.projects):
+            return 400, {"projects": [f"Invalid project slugs: {strange}"]}
+        known = body["version"] in self.releases
+        self.releases.setdefault(body["version"], set()).update(body["projects"])
+        ids = {slug: self.projects[slug] for slug in self.releases[body["version"]]}
+        return (208, None) if known else (201, release_of(body["version"], ids))
+
+    def _deploy(self, query: Any, body: Any, version: str) -> tuple[int, Any]:
+        if version not in self.releases:
+            return 404, {"detail": "The requested resource does not exist"}
+        self.deploys.append((version, body))
+        told = {name: body.get(name) for name in ("environment", "name", "dateFinished")}
+        return 201, {"id": str(len(self.deploys)), "url": None, "dateStarted": None, **told}
 
     def found(self, query: dict[str, list[str]]) -> list[FakeIssue]:
         """What a query finds: only the words that are asked here are understood."""

@@ -152,6 +152,7 @@ class TestWebhook(OverHttp):
             "to": "green", "by": "maria@ops1", "reason": "release 2.4", "action": "01HZX",
             "at": "2026-11-20T09:30:00Z", "text": "production: flip analytics blue → green rolled_back",
             "head": "",
+            "version": "",
         }  # fmt: skip
         assert (request.method, request.target) == ("POST", f"/services/{SECRET}?key={SECRET}2")
         sent = {name: request.headers[name] for name in ("authorization", "x-team", "content-type")}
