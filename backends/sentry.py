@@ -88,6 +88,10 @@ class SentryApi:
         """The path of something of that project."""
         return _path("projects", self._organization, slug, *parts)
 
+    def url_of(self, path: str) -> str:
+        """Where that is."""
+        return self._base + path
+
     async def get(self, path: str, shape: type[T], *, scope: str, params: Mapping[str, Any] | None = None) -> T:
         """The answer as `shape`. Raises BackendError; `scope` is named where the token lacks it."""
         answer = await self.send("GET", path, scope=scope, params=params)
@@ -114,7 +118,7 @@ class SentryApi:
 
     async def send(self, method: str, path: str, *, scope: str, **request: Any) -> Answer:
         """One request; only a GET is repeated. Raises as `get`."""
-        url = self._base + path
+        url = self.url_of(path)
         try:
             return await self._client.request(method, url, **request)
         except BackendError as error:

@@ -96,4 +96,5 @@ class SentryNotifier:
 
     async def _ask(self, method: str, path: str, scope: str, body: Any = None) -> Answer:
         request = {} if body is None else {"json": body}
-        return await said_by_label(self._api.send(method, path, scope=scope, **request), path, self._label)
+        asking = self._api.send(method, path, scope=scope, **request)
+        return await said_by_label(asking, self._api.url_of(path), self._label)

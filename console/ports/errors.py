@@ -58,7 +58,10 @@ def _live(snapshot: Snapshot) -> LiveVersions:
 def _problems(items: Sequence[ErrorIssue]) -> list[Problem]:
     """Each that has turned; what was there before is no news, and neither is what nobody knows."""
     return [
-        Problem(kind="error", ref=item.ref, state=item.health, subject=item.ref, text=says(item))
+        Problem(
+            kind="error", ref=item.ref, state=item.health, subject=item.ref,
+            text=f"error of {item.service or item.project}: {says(item)}",
+        )
         for item in items if item.has_turned and item.health != "ok"
     ]  # fmt: skip
 

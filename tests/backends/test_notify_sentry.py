@@ -115,6 +115,13 @@ async def test_a_project_that_is_not_there_fails_the_dry_run(fake: FakeSentry, h
     assert caught.value.kind == "not_found"
 
 
+async def test_what_is_gone_is_said_by_its_label(fake: FakeSentry, http: Http, tmp_path: Path) -> None:
+    await fake.stop()
+    with pytest.raises(BackendError) as caught:
+        await made("sentry", http, tmp_path, **entry_of(fake)).notify(released())
+    assert caught.value.message == "notify.mine: connection refused"
+
+
 async def test_a_version_that_is_no_name_there(fake: FakeSentry, http: Http, tmp_path: Path) -> None:
     with pytest.raises(BackendError) as caught:
         await made("sentry", http, tmp_path, **entry_of(fake)).notify(released(version="a/b"))

@@ -65,6 +65,22 @@ async def test_what_nobody_knows_is_said(how: str) -> None:
     assert found.unknown.startswith("which version of analytics is live is not known")
 
 
+def test_only_what_has_turned_is_told_by_the_timeline() -> None:
+    common: Any = {"backend": "sentry", "id": "1", "title": "KeyError", "project": "shop", "service": "shop"}
+    items = [
+        ErrorIssue(ref="sentry/1", state="unresolved", is_new=True, release="shop@2", **common),
+        ErrorIssue(ref="sentry/2", state="unresolved", is_new=False, **common),
+        ErrorIssue(ref="sentry/3", state="unresolved", reason="nobody looked", **common),
+        ErrorIssue(ref="sentry/4", state="regressed", is_new=False, level="info", **common),
+        ErrorIssue(ref="sentry/5", state="regressed", is_new=False, level="fatal", **common),
+    ]
+    assert ERRORS.reading is not None
+    assert [(each.ref, each.state, each.text) for each in ERRORS.reading.problems(items)] == [
+        ("sentry/1", "warning", "error of shop: new in shop@2: KeyError"),
+        ("sentry/5", "critical", "error of shop: regressed: KeyError"),
+    ]
+
+
 async def test_the_first_word_of_the_deployments_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     desk: Any = Desk()
     desk.store.expect(Snapshot(key=KEY, type="fake"))
