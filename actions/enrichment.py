@@ -303,6 +303,8 @@ def _ready(deployment: Deployment, to: str, *, left: str = "") -> RollbackOffer:
     side = deployment.colors.get(to)
     if side is None:
         return RollbackOffer(to=to, ready=False, reason=f"no color {to}")
+    if deployment.stuck:
+        return RollbackOffer(to=to, ready=False, reason=deployment.stuck)
     if side.healthy and (reason := other_version(to, left, side.version or "")):
         return RollbackOffer(to=to, ready=False, reason=reason)
     unknown = f"it does not say its version, {left} was left there" if left and not side.version else ""

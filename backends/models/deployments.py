@@ -183,6 +183,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     `mark`: what the last write left on the switch; null where nothing is known of it.
     `armed`: that what is written is not what runs, or may not be, and what the next reload of anybody does; empty where
     nothing waits for one. `live` and the weights are of what runs, and unknown where nobody can say that.
+    `stuck`: why nothing that is written now would be put in force, a way back neither, and what helps; else empty.
     """
 
     ref: str
@@ -213,6 +214,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     conditions: tuple[RunCondition, ...] | None = None
     mark: SwitchMark | None = None
     armed: str = ""
+    stuck: str = ""
 
     @property
     def taking(self) -> dict[str, ColorState]:
@@ -243,7 +245,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
         requests that fail, an unhealthy side that takes traffic, unknown or mixed truth is worst, and so is a journal
         that can not be read; then traffic
         that somebody moved outside, an action that is held or of another journal, failures among few requests, no proof
-        or no way back."""
+        or no way back, also where nothing that is written would be put in force."""
         return worst(["ok", *self._facts()])
 
     def _facts(self) -> Iterator[Health]:
@@ -273,7 +275,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
         well = well and not any(color.beyond for color in taking)
         if self.controller is not None and self.controller.phase in ("paused", "degraded", "rolling_back"):
             yield "warning"
-        if not (well and all(color.healthy for color in self.colors.values())):
+        if self.stuck or not (well and all(color.healthy for color in self.colors.values())):
             yield "warning"
 
     @property

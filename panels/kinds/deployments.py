@@ -58,7 +58,7 @@ def against(item: Deployment) -> list[tuple[Health, str]]:
     are how that is put right."""
     critical = [armed_words(item), item.rollback_failed or "", item.unverified, item.rejected or ""]
     found: list[tuple[Health, str]] = [("critical", words) for words in critical if words]
-    return found + ([("warning", item.changed_since)] if item.changed_since else [])
+    return found + [("warning", words) for words in (item.stuck, item.changed_since) if words]
 
 
 def armed_words(item: Deployment) -> str:

@@ -27,7 +27,7 @@ from backends.http import Http
 from backends.registry import AdapterContext, build
 from backends.testing.deployments import BLUE, GREEN, Meddle, Sicken, SwitchContract
 from tests.live.nginx import Nginx, nginx
-from tests.live.process import until
+from tests.live.process import accepts, until
 from tests.load import Load
 from tests.two_colors import COLORS, TwoColors
 
@@ -250,9 +250,9 @@ async def test_a_file_that_leads_to_what_runs_stays_whatever_fails(
     blue = server.include.read_bytes()
     await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
     green = server.include.read_bytes()
-    server.include.write_bytes(blue)
-    server.reload()
-    await settled(adapter)
+    with server.renewing():
+        server.include.write_bytes(blue)
+        server.reload()
     server.include.write_bytes(green)
     armed = await adapter.observe()
     assert (armed.serving, armed.weights) == ("blue", {"blue": 50, "green": 50})
@@ -273,6 +273,35 @@ async def test_a_file_that_leads_to_what_runs_stays_whatever_fails(
     assert (await adapter.observe()).weights == BLUE
 
 
+async def test_the_file_of_a_way_back_stays_where_no_master_is_left_to_read_it(
+    server: Nginx, adapter: NginxSwitch
+) -> None:
+    """Its worker serves on, as after a kill for want of memory: the next start of nginx served the bad version."""
+    assert server.process is not None
+    bad = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    workers = accepting_workers(server.pid_file)
+    pid = server.pid_file.read_text()
+    server.process.kill()
+    await asyncio.to_thread(server.process.wait)
+    server.pid_file.write_text(pid)
+    try:
+        with pytest.raises(BackendError, match="the next start of nginx goes back") as caught:
+            await adapter.shift(replace(bad, over=True), BLUE, stamp="B:shift")
+        assert (caught.value.kind, "start nginx" in caught.value.fix) == ("unreachable", True)
+        found = await adapter.observe()
+        assert (found.serving, bool(found.armed)) == ("green", True)
+    finally:
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        server.pid_file.unlink(missing_ok=True)
+    until(lambda: not accepts(server.port), "its workers have ended")
+    server.stop()
+    await asyncio.to_thread(server.start)
+    await settled(adapter)
+    assert (await adapter.observe()).weights == BLUE
+
+
 async def test_a_master_that_is_gone_is_named_and_keeps_nobody_from_the_way_back(
     server: Nginx, adapter: NginxSwitch
 ) -> None:
@@ -285,6 +314,12 @@ async def test_a_master_that_is_gone_is_named_and_keeps_nobody_from_the_way_back
         for back, level in ((False, "block"), (True, "warning")):
             said = await adapter.preflight(replace(found, over=back), GREEN)
             assert [(one.level, one.overridable) for one in said if one.code == "nginx-master"] == [(level, True)]
+        seen = await adapter.deployment()
+        assert (seen.live, f"nginx's master (pid {gone.pid}) is gone" in seen.stuck, seen.health) == (
+            "blue",
+            True,
+            "warning",
+        )
     finally:
         server.pid_file.write_text(there)
 

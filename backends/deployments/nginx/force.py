@@ -46,10 +46,11 @@ class Force:
         self._base_dir = base_dir
         self._env = env
 
-    async def apply(self, content: bytes, before: bytes, runs: dict[str, int]) -> None:
-        """`content` stands in the file where `before` stood, and nginx runs the shares `runs`. A file that leads to
-        where nginx is already stays, whatever fails: the one before would move the traffic with the next start,
-        although somebody has just ordered it back. Raises BackendError as `NginxSwitch.shift`."""
+    async def apply(self, content: bytes, before: bytes, runs: dict[str, int], *, back: bool) -> None:
+        """`content` stands in the file where `before` stood, and nginx runs the shares `runs`. Two files stay, whatever
+        fails, or the next start would move the traffic to where somebody has just ordered it away from: one that leads
+        to where nginx is already, and that of a way `back` where no master is left to be told of it. Raises
+        BackendError as `NginxSwitch.shift`."""
         disarms = self._form.read(content).weights == runs != self._form.read(before).weights
         problem = await self.run(self._validate)
         if problem:
@@ -66,6 +67,9 @@ class Force:
             problem, ran = Problem((problem or unproven) if unproven else ""), unproven.may_have_worked
         if problem and disarms:
             raise self._disarmed(problem)
+        if problem and back and (gone := self.gone_master()):
+            words = f"{problem}; ARMED: {gone}, and the next start of nginx goes back"
+            raise BackendError("unreachable", words, fix=self.finish)
         if problem:
             raise await self._put_back(content, before, problem, ran=ran)
 

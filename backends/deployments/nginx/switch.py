@@ -156,7 +156,8 @@ class NginxSwitch:
             control = await self.observe()
         except BackendError as error:
             control = SwitchState(weights={}, revision="", detail=error.message)
-        return await self._sides.deployment(self._service, control)
+        found, gone = await self._sides.deployment(self._service, control), self._force.gone_master()
+        return replace(found, stuck=f"{gone}; {WITHOUT_MASTER}") if gone else found
 
     async def observe(self) -> SwitchState:
         """The file and what nginx runs, now. Where they differ it is `armed`, and `runs` is what nginx runs. Raises
@@ -233,7 +234,7 @@ class NginxSwitch:
             refuse_older_fence(str(self._path), found, stamp, fence, journal)
             content = self._written(before, weights, stamp, fence, journal)
             await asyncio.to_thread(self._replace, content, before, expected.over)
-            await self._force.apply(content, before, found.served)
+            await self._force.apply(content, before, found.served, back=expected.over)
             after = await self.observe()
         if (after.stamp, after.weights) != (stamp, self._full(weights)):
             raise BackendError("conflict", f"{self._path}: somebody wrote it in the same moment, without the lock")
