@@ -157,6 +157,24 @@ ON_AWS = Drill(
 )
 """Played on a fake of AWS (`tests/terminal/aws_drill.py`): there is no AWS in the sandbox."""
 
+FORTY = Drill(
+    name="Forty red rows, one cause",
+    inject=(),
+    before=("40 of one cause: ", "on call alice"),
+    keys=(
+        Key("8", ("×40", "a change of analytics")),
+        Key("Enter", ("flip analytics", "the likely cause")),
+        Key("j"),
+        Key("a", ("Acknowledge", "plan "), read_s=2.0),
+        Key("Tab"),
+        Key("Enter", ("acknowledged",)),
+    ),
+    seen="who is on call stands in the first line, and the second says once what forty alerts share; `8` is one row of "
+    "them with the flip before it and why, `Enter` the flip, how long before, and all forty, `j` `a` plans the "
+    "acknowledgement of the first one, and its button gives it",
+)
+"""Played on the sandbox with an Alertmanager of a fake and a rota beside it (`tests/terminal/forty_drill.py`)."""
+
 HEAD = f"""# Ten drills
 
 Written by `python -m docs.drills`. Each takes five minutes in the sandbox, and each is played by a test with exactly
@@ -173,6 +191,9 @@ real: rows are wrong, processes die, answers are late. `teal sandbox fix` makes 
 TAIL = f"""
 The second one is played on AWS too, that is on a fake of it (`tests/terminal/test_aws_drill.py`, and the last line of
 `make drills`): {" ".join(f"`{key.typed}`" for key in ON_AWS.keys)}, {ON_AWS.seen}.
+
+And on the sandbox with an Alertmanager beside it, after a flip (`tests/terminal/test_forty_drill.py`, and with `make
+drills`): **{FORTY.name}**: {" ".join(f"`{key.typed}`" for key in FORTY.keys)}, {FORTY.seen}.
 """
 
 

@@ -26,7 +26,7 @@ _HOST = re.compile(r"(?<![\w.-])([\w.-]*[a-z.][\w.-]*)(?::|\W{1,3}port )\d{2,5}\
 _NUMBER = re.compile(r"\d+")
 _MACHINE = ("instance", "host", "hostname", "node", "target")
 _SHORTEST = 4
-_TOLD_BY = {"checks": 0, "pipelines": 1, "quality": 2, "deployments": 3, "alerts": 4}
+_TOLD_BY = {"checks": 0, "pipelines": 1, "quality": 2, "deployments": 3, "errors": 3, "alerts": 4}
 """What is nearer to the thing itself comes first."""
 _LAST = 5
 _EARLIEST = datetime.min.replace(tzinfo=UTC)

@@ -68,8 +68,9 @@ class ListScreen(Screen[None], inherit_bindings=False):
     def show(self) -> None:
         """Read and write the list anew."""
         moment = Moment(self.app.now(), self.app.session.context.zone, self.app.symbols)
-        self.list.apply(self._read(), moment)
-        self.box.show(moment, self.sources(moment), extra=self.extra())
+        items = self._read()
+        self.box.show(moment, self.sources(moment), extra=self.extra())  # first: its notices take lines of the list
+        self.list.apply(items, moment)
         if self._open_once_read and not self.awaited:
             self._open_once_read = False
             if self.is_current and not self.list.open_current():

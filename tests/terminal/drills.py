@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
-from docs.drills import DRILLS, MOST_KEYS, MOST_S, ON_AWS, Drill
+from docs.drills import DRILLS, FORTY, MOST_KEYS, MOST_S, ON_AWS, Drill
 from tests.terminal.aws_drill import OnAws, bad_data_on_aws
 from tests.terminal.conftest import TEAL, Sandbox
+from tests.terminal.forty_drill import Forty, forty_red_rows
 from tests.terminal.harness import Terminal
 
 COLUMNS, ROWS = 80, 24
@@ -38,7 +39,7 @@ def inject(sandbox: Sandbox, drill: Drill) -> None:
             sandbox.teal(*words, code=_TAKEN[words[0]][min(number, 1) if words[0] == "deploy" else 0])
 
 
-def play(sandbox: Sandbox | OnAws, drill: Drill) -> float:
+def play(sandbox: Sandbox | OnAws | Forty, drill: Drill) -> float:
     """Type its keys; the seconds from the first one to the answer. Raises AssertionError where a key brings something
     else."""
     with Terminal([TEAL], sandbox.env, columns=COLUMNS, rows=ROWS) as screen:
@@ -93,6 +94,8 @@ def main() -> int:
                 failed += not _said(sandbox, drill)
             with bad_data_on_aws(sandbox.state, sandbox.env) as platform:
                 failed += not _played(platform, ON_AWS)
+            with forty_red_rows(sandbox) as rows:
+                failed += not _played(rows, FORTY)
         finally:
             sandbox.teal("sandbox", "stop")
     return 1 if failed else 0
@@ -110,7 +113,7 @@ def _said(sandbox: Sandbox, drill: Drill) -> bool:
         clear(sandbox)
 
 
-def _played(where: Sandbox | OnAws, drill: Drill) -> bool:
+def _played(where: Sandbox | OnAws | Forty, drill: Drill) -> bool:
     """Play it and write its line; whether it was well."""
     took, wrong = math.nan, ""
     try:
