@@ -165,7 +165,7 @@ FORTY = Drill(
         Key("8", ("×40", "a change of analytics")),
         Key("Enter", ("flip analytics", "the likely cause")),
         Key("j"),
-        Key("a", ("Acknowledge", "plan "), read_s=2.0),
+        Key("a", ("[ Acknowledge ]",), read_s=2.0),
         Key("Tab"),
         Key("Enter", ("acknowledged",)),
     ),
