@@ -167,7 +167,7 @@ FORTY = Drill(
         Key("j"),
         Key("a", ("[ Acknowledge ]",), read_s=2.0),
         Key("Tab"),
-        Key("Enter", ("acknowledged",)),
+        Key("Enter", ("succeeded",)),
     ),
     seen="who is on call stands in the first line, and the second says once what forty alerts share; `8` is one row of "
     "them with the flip before it and why, `Enter` the flip, how long before, and all forty, `j` `a` plans the "
