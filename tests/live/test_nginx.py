@@ -287,9 +287,11 @@ async def test_the_file_of_a_way_back_stays_where_no_master_is_left_to_read_it(
     try:
         with pytest.raises(BackendError, match="the next start of nginx goes back") as caught:
             await adapter.shift(replace(bad, over=True), BLUE, stamp="B:shift")
-        assert (caught.value.kind, "start nginx" in caught.value.fix) == ("unreachable", True)
+        assert (caught.value.kind, " && sleep 1 && " in caught.value.fix) == ("unreachable", True)
         found = await adapter.observe()
         assert (found.serving, bool(found.armed)) == ("green", True)
+        assert f"kill -QUIT {' '.join(map(str, sorted(workers)))} && sleep 1 && " in found.detail
+        assert "any reload" not in found.detail
     finally:
         for worker in workers:
             with contextlib.suppress(ProcessLookupError):

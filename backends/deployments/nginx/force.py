@@ -3,11 +3,11 @@
 import asyncio
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from backends.deployments.file_store import Problem, from_anywhere, replace_file, run_command
-from backends.deployments.nginx.include import accepting_workers, gone_master, running
+from backends.deployments.file_store import Problem, from_anywhere, replace_file, run_command, start_of
+from backends.deployments.nginx.include import accepting_workers, gone_master, left_workers, running
 from backends.deployments.switch_format import StampedForm
 from backends.errors import BackendError
 from backends.literals import shown_command
@@ -100,8 +100,20 @@ class Force:
 
     @property
     def finish(self) -> str:
-        """What puts the file in force."""
-        return WITHOUT_MASTER if self.gone_master() else from_anywhere(self._base_dir, self._reload)
+        """What puts the file in force, in words or as a line of shell."""
+        return self.reload_line or WITHOUT_MASTER
+
+    @property
+    def reload_line(self) -> str:
+        """A line of shell that makes nginx read the file: a reload; where its master is gone a start, once the workers
+        that it left have given the sockets back. Empty where the config's reload tells no start."""
+        gone, start = gone_master(self._pid_file) if self._pid_file else 0, start_of(self._reload)
+        if not gone:
+            return from_anywhere(self._base_dir, self._reload)
+        sudo = self._reload[:1] if self._reload[:1] == ("sudo",) else ()
+        left = [str(pid) for pid in left_workers()]
+        ended: list[Sequence[str]] = [(*sudo, "kill", "-QUIT", *left), ("sleep", "1")] if left else []
+        return from_anywhere(self._base_dir, *ended, start) if start else ""
 
     async def _put_back(self, content: bytes, before: bytes, problem: str, *, ran: bool) -> BackendError:
         """The old file, and a reload: one that came late would have read the new one. `ran`: that the new one did, or

@@ -5,7 +5,9 @@ The file says what was written. What runs is told by a stamped endpoint inside t
 without a word.
 """
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
@@ -94,6 +96,9 @@ class Include(Struct, frozen=True, kw_only=True):
         )
 
 
+_WORKER = re.compile(rb"(?:nginx|angie): worker process")
+
+
 def said(weights: dict[str, int], stamp: str, generation: int) -> str:
     """`green gen=42 op=A:shift`, or `blue=90,green=10 gen=…` for a split."""
     live = {color: weight for color, weight in weights.items() if weight > 0}
@@ -159,15 +164,27 @@ def accepting_workers(pid_file: Path) -> set[int]:
         master = int(read_regular(pid_file, 64))
     except (OSError, ValueError):
         return set()
-    found = set()
+    return {worker for worker, parent in _workers() if parent == master}
+
+
+def left_workers() -> list[int]:
+    """The workers of this host whose master is gone: their parent is none. Empty where that can not be seen."""
+    return sorted(worker for worker, parent in _workers() if b"master process" not in _title(parent))
+
+
+def _workers() -> Iterator[tuple[int, int]]:
+    """Those that take new connections, each with its parent."""
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal():
+        if not entry.name.isdecimal() or not _WORKER.match(title := _title(int(entry.name))):
             continue
-        try:
+        with contextlib.suppress(OSError, ValueError, IndexError):
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            title = (entry / "cmdline").read_bytes() if parent == master else b""
-        except (OSError, ValueError, IndexError):
-            continue
-        if b"worker process" in title and b"shutting down" not in title:
-            found.add(int(entry.name))
-    return found
+            if b"shutting down" not in title:
+                yield int(entry.name), parent
+
+
+def _title(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -268,7 +268,8 @@ class NginxSwitch:
         known = self._form.read(before)
         fence = known.fence
         content = self._form.write(before, self._full(weights), "manual", datetime.now(UTC), fence).decode()
-        commands = [from_anywhere(self._base_dir, one) for one in (self._config.validate, self._config.reload)]
+        reload = self._force.reload_line or from_anywhere(self._base_dir, self._config.reload)
+        commands = [from_anywhere(self._base_dir, self._config.validate), reload]
         ask = f"curl -s {shlex.quote(self._config.stamp_url)}"
         return [write_command(by_hand_at(self._path, known), content), *commands, ask]
 
@@ -289,9 +290,10 @@ class NginxSwitch:
         says = (file.weights, self._form.generation(content), file.stamp)
         if says == (runs.shares, runs.generation, runs.stamp):
             return replace(file, revision=revision)
+        by = "its next start" if self._force.gone_master() else "any reload"
         words = (
             f"ARMED: {self._path} says {shares_words(file.weights)} (gen {says[1]}), nginx runs "
-            f"{shares_words(runs.shares)} (gen {runs.generation}): any reload completes it\n"
+            f"{shares_words(runs.shares)} (gen {runs.generation}): {by} completes it\n"
             f"Finish: {self._force.finish}{self._undo(file, runs)}"
         )
         mean = percent({color: file.weights[color] + runs.shares[color] for color in self._config.colors})
