@@ -36,6 +36,7 @@ from console.screens.parts import (
 )
 from console.screens.plan import PlanScreen
 from console.screens.plan_words import refusal
+from console.screens.traces import TracesAround, can_show
 from console.screens.working import read_again, work
 from panels.keybar import KeyBar
 from panels.kinds.deployments import action_words
@@ -64,6 +65,7 @@ class DeploymentDetail(Detail):
         Binding("x", "menu", "actions", id="menu", tooltip="what can be done with this service"),
         Binding("b", "rollback", "roll back", id="rollback", tooltip="plan a rollback of this service"),
         Binding("r", "refresh", "read this service again", id="refresh", show=False),
+        Binding("T", "traces", "traces through this service", id="traces.here", show=False),
     ]
     DEFAULT_CSS = """
     DeploymentDetail {
@@ -121,6 +123,15 @@ class DeploymentDetail(Detail):
     def on_screen_resume(self, event: ScreenResume) -> None:
         self._read()
         self._look_around()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "traces":
+            return can_show(self.session)
+        return super().check_action(action, parameters)
+
+    def action_traces(self) -> None:
+        """Those that failed or were slow in the last hour."""
+        self.app.push_screen(TracesAround(self.session, self.deployment))
 
     # ---- reading
 

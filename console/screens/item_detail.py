@@ -19,6 +19,7 @@ from console.screens.detail import Detail
 from console.screens.linked import Linked
 from console.screens.moving import Scroll
 from console.screens.parts import KEY_ORDER, MUTED, STRONG, Frame, Paragraphs, Row, mark, row, style_of
+from console.screens.traces import TracesAround, can_show
 from panels.chart import LONGEST, chart
 from panels.columns import Moment
 from panels.keybar import KeyBar
@@ -46,6 +47,7 @@ class ItemDetail(Detail):
         Binding("enter", "open", "open", id="list.open", key_display="⏎", tooltip="open what is linked"),
         Binding("down", "choose(1)", "next linked", id="linked.down", show=False),
         Binding("up", "choose(-1)", "previous linked", id="linked.up", show=False),
+        Binding("T", "traces", "traces around this", id="traces.here", show=False),
     ]
     app: Host
 
@@ -86,6 +88,8 @@ class ItemDetail(Detail):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("open", "choose"):
             return self.is_mounted and self.query_one(Linked).display
+        if action == "traces":
+            return isinstance(self.item, Alert | LogEntry) and can_show(self.session)
         return super().check_action(action, parameters)
 
     def action_open(self) -> None:
@@ -96,6 +100,10 @@ class ItemDetail(Detail):
         """Another one of them, where the text has no further to go."""
         chosen = self.query_one(Linked)
         chosen.action_cursor_down() if step > 0 else chosen.action_cursor_up()
+
+    def action_traces(self) -> None:
+        """The trace that it names, or those around its time."""
+        self.app.push_screen(TracesAround(self.session, self.item))
 
     def _heading(self) -> Content:
         health = self.item.health

@@ -120,7 +120,11 @@ class FakeAdapters:
 
     @property
     def context(self) -> Any:
-        names = {"alerts": self._session.alert_sources, "logs": tuple(self._session.searchers)}
+        names = {
+            "alerts": self._session.alert_sources,
+            "logs": tuple(self._session.searchers),
+            "traces": self._session.trace_sources,
+        }
         return SimpleNamespace(entries={port: [self.entry(port, name) for name in of] for port, of in names.items()})
 
     def entry(self, port: str, name: str) -> Any:
@@ -155,6 +159,7 @@ class FakeSession:
         self.silences: Any = ()
         self.alert_sources: tuple[str, ...] = ("am",)
         self.searchers: dict[str, Any] = {}
+        self.trace_sources: tuple[str, ...] = ()
 
     async def compared(self, run: PipelineRun, tasks: Sequence[TaskRun]) -> Comparison:
         return self.beside

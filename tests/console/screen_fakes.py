@@ -230,6 +230,7 @@ class FakeAdapters:
 
     def __init__(self, session: "FakeSession") -> None:
         self._session = session
+        self.context = SimpleNamespace(entries={})
 
     def of(self, port: Any, name: str) -> FakeSystem:
         if port.name == "alerts" and self._session.why_not:
