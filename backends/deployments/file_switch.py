@@ -248,7 +248,7 @@ class FileSwitch:
         with locked(path):
             before, found = self._as_expected(path, expected)
             if not (found.ended or found.armed):
-                replace_file(path, self._form.mark_ended(before), of=before)
+                replace_file(path, self._form.mark_ended(before), of=before, back=True)
 
     def _shift(
         self, expected: SwitchState, weights: dict[str, int], stamp: str, fence: int, journal: str

@@ -415,8 +415,11 @@ async def test_a_way_back_needs_no_room(
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(BackendError, match="No space left"):
         await adapter.shift(seen, BLUE, stamp="B:shift")
-    assert (await adapter.shift(replace(seen, over=True), BLUE, stamp="B:shift")).weights == BLUE
+    back = await adapter.shift(replace(seen, over=True), BLUE, stamp="B:shift")
+    assert back.weights == BLUE
+    await adapter.mark_ended(back)
     monkeypatch.undo()
+    assert (await adapter.observe()).ended
     assert json.loads(service.switch.read_bytes())["weights"] == BLUE
     assert (await adapter.observe()).weights == BLUE
 

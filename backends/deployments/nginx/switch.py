@@ -245,7 +245,9 @@ class NginxSwitch:
         async with locked_beside(self._path):
             before, found = await self._as_expected(expected)
             if not found.ended:
-                await asyncio.to_thread(replace_file, self._path.resolve(), self._form.mark_ended(before), of=before)
+                await asyncio.to_thread(
+                    replace_file, self._path.resolve(), self._form.mark_ended(before), of=before, back=True
+                )
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """One line for the file, one for the traffic, one for each command, one for the proof."""
