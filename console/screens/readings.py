@@ -19,7 +19,7 @@ from backends.models import (
     severity_rank,
     worst,
 )
-from backends.text import clean
+from backends.text import clean, first_line
 from console.ports.record import Reading
 from console.ports.store import Snapshot, SourceKey, Store
 from console.ports.table import PORTS, reading_of, readings
@@ -178,6 +178,10 @@ def troubles(
     for item in store.items("deployments"):
         if isinstance(item, Deployment) and item.action and item.action not in listed:
             orders.append(Trouble("strong", "@", f"{item.service}: {deployment_action(item, now)}"))
+        if isinstance(item, Deployment) and item.rollback_failed:  # users may have the bad version: before any check
+            what, _, why = first_line(item.rollback_failed).partition(" failed: ")
+            text = f"{item.service}: {what} failed, b there tries it again: {why}".removesuffix(": ")
+            orders.insert(0, Trouble("critical", symbols.critical, text, item))
         if isinstance(item, Deployment) and unwatched(item):
             orders.append(Trouble("warning", symbols.warning, f"{item.service}: {controller_words(item)}"))
     if blind := blind or who_acts_unknown(store):

@@ -12,6 +12,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 
 from actions.models import Request
+from backends.models import CheckResult
 from console.screens.plan import PlanScreen
 from panels.colorless import colorless
 from panels.columns import Moment, text_of
@@ -157,6 +158,24 @@ def test_a_pause_of_a_controller_that_nobody_watches_stands_in_the_strip_and_in_
                 Place(name="production", title="analytics"), "warning", [replace(item, action=action)], Moment(NOW)
             )
             assert (" PAUSED" in text_of(header.line(0))) == there
+
+
+def test_a_rollback_that_failed_stands_before_each_check_in_the_strip() -> None:
+    """Users had the bad version, and the strip of 80 columns began with a drift of Terraform."""
+    from console.screens.readings import troubles
+    from panels.words import UNICODE
+    from tests.panels.test_kinds import deployment
+
+    session = FakeSession()
+    drift = CheckResult(ref="infra", name="infra", state="critical", message="1 to destroy")
+    session.put("checks", "infra", drift)
+    failed = (
+        "the rollback of 707T7R failed: kill(20331, 1) failed (3: No such process)\nagain: teal deploy rollback web"
+    )
+    session.put("deployments", "web", replace(deployment(), service="web", rollback_failed=failed))
+    first, second = troubles(session.store, [], (), NOW, UNICODE)
+    assert (first.tone, second.text) == ("critical", "infra 1 to destroy")
+    assert first.text.startswith("web: the rollback of 707T7R failed, b there tries it again: kill(20331, 1) failed")
 
 
 @pytest.mark.parametrize(
