@@ -141,7 +141,11 @@ async def test_which_file_of_an_artifact(github: FakeGitHub, check_of: Build) ->
     assert (await look(check_of(file="*.sarif"))).state == "unknown"
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"<html>", packed(a=JUNIT)[:-30], packed(a=b""), packed()])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK", b"<html>", packed(a=JUNIT)[:-30], packed(a=b""), packed()],
+    ids=["empty", "cut", "html", "no-directory", "empty-file", "no-file"],  # a zip has the time
+)
 async def test_a_damaged_zip_is_unknown(github: FakeGitHub, check_of: Build, content: bytes) -> None:
     left(github, content, 1)
     assert (await look(check_of())).state == "unknown"
