@@ -181,7 +181,7 @@ def _with_aws(found: Diagnosis, aws: Identity | None) -> Diagnosis:
         known,
         health=worst([found.health, "warning"]),
         detail="; ".join(filter(None, (found.detail, words))),
-        fix=found.fix or "allow them to this role or user (docs/aws.md has the policy)",
+        fix="allow them to this role or user (docs/aws.md has the policy)",  # else what is blind by it stays so
     )
 
 
