@@ -120,7 +120,10 @@ def _same_switch(looks: Sequence[Look]) -> Iterator[Problem]:
 
 def _writes(look: Look, entry: Entry) -> frozenset[str]:
     config = config_of(entry)
-    return config.writes(look.context.base_dir) if isinstance(config, DeploymentConfig) else frozenset()
+    try:
+        return config.writes(look.context.base_dir) if isinstance(config, DeploymentConfig) else frozenset()
+    except BackendError:
+        return frozenset()  # said
 
 
 def _settings(look: Look) -> Iterator[Problem]:
