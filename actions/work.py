@@ -16,7 +16,7 @@ from actions.ids import now, time_text
 from actions.journal.audit import AuditEntry, AuditKind
 from actions.journal.journal import Journal
 from actions.journal.lease import Lease, LeaseLost, steady_clock
-from actions.journal.patience import patient
+from actions.journal.patience import patient, within
 from actions.journal.rows import Changes, Command, Event, StoredEvent, steps_of
 from actions.journal.steering import STOPPING, Steering, begun_back
 from actions.kinds import kind_of
@@ -89,9 +89,8 @@ class Work:
         self._renewing.cancel()
         await asyncio.gather(self._renewing, return_exceptions=True)
         if not ended:
-            with contextlib.suppress(BackendError, LeaseLost, TimeoutError):
-                async with asyncio.timeout(LET_GO_S):
-                    await self._journal.let_go(self._lease)
+            with contextlib.suppress(LeaseLost):
+                await within(LET_GO_S, self._journal.let_go(self._lease))
 
     @property
     def fence(self) -> int:

@@ -112,19 +112,30 @@ def _with_lease(connection: Connection, action: Action) -> Action:
     return replace(action, owner=replace(action.owner, lease_over=over))
 
 
-def as_of_now(connection: Connection, action: Action, row: RowMapping) -> Action:
-    """Without its undo, and without the commands of its error, where a newer change of traffic has come: they were made
-    of what was there before that, and would move traffic in another situation."""
-    error = action.error
-    if not kind_of(action.kind).moves or action.open or not (action.undo or (error and error.fix)):
-        return action
+def as_of_now(connection: Connection, context: str, rows: Sequence[RowMapping]) -> list[Action]:
+    """Those of `rows`, all of `context`: without their undo, and without the commands of their error, where a newer
+    change of traffic has come. They were made of what was there before that, and would move traffic in another
+    situation."""
+    found = [looked_at(connection, row) for row in rows]
+    if not any(map(_has_commands, found)):
+        return found
     table = tables.actions
-    newer = select(table.c.id).where(table.c.context == row["context"], table.c.service == action.service)
-    newer = newer.where(table.c.kind.in_(moving()), table.c.changed.is_(True))
-    newer = newer.where(table.c.created_at > row["created_at"]).limit(1)
-    if connection.execute(newer).first() is None:
-        return action
-    return replace(action, undo="", error=replace(error, fix="") if error is not None else None)
+    changed = table.c.kind.in_(moving()) & table.c.changed.is_(True)
+    newest = select(table.c.service, func.max(table.c.created_at)).where(table.c.context == context, changed)
+    last = dict(connection.execute(newest.group_by(table.c.service)).all())
+    return [
+        _without_commands(action)
+        if _has_commands(action) and last.get(action.service, row["created_at"]) > row["created_at"] else action
+        for action, row in zip(found, rows, strict=True)
+    ]  # fmt: skip
+
+
+def _has_commands(action: Action) -> bool:
+    return kind_of(action.kind).moves and not action.open and bool(action.undo or (action.error and action.error.fix))
+
+
+def _without_commands(action: Action) -> Action:
+    return replace(action, undo="", error=replace(action.error, fix="") if action.error is not None else None)
 
 
 def events_of(connection: Connection, action_id: str) -> list[StoredEvent]:

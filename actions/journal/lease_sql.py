@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, select, update
 
 from actions.ids import canonical, time_of, time_text
 from actions.journal import tables
@@ -58,10 +58,10 @@ def renew(connection: Connection, lease: Lease, ttl_s: float) -> Lease:
 def check(connection: Connection, lease: Lease) -> str:
     """The mark of the newest write under this lease. Raises LeaseLost where the fence went up since it was won;
     BackendError(unreachable) where the journal knows nothing of it: what is restored may know it in a moment."""
-    query = select(leases.c.fence, leases.c.last_write).where(_of(lease.context, lease.service))
+    known = exists().where(tables.actions.c.id == lease.action_id).label("known")  # each write and renewal asks
+    query = select(leases.c.fence, leases.c.last_write, known).where(_of(lease.context, lease.service))
     found = connection.execute(query).first()
-    known = select(tables.actions.c.id).where(tables.actions.c.id == lease.action_id)
-    if found is None or found.fence < lease.fence or connection.execute(known).first() is None:
+    if found is None or found.fence < lease.fence or not found.known:
         words = f"the journal does not know {lease.action_id}, or who runs it: was an older copy of it restored?"
         fix = f"see what is live; then {command('deploy rollback', lease.service)}"
         raise BackendError("unreachable", words, fix=fix)

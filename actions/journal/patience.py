@@ -27,6 +27,14 @@ def patient(sure_s: Callable[[], float] | None) -> Iterator[None]:
         _SURE_S.reset(token)
 
 
+async def within(seconds: float, asked: Awaitable[T]) -> T | None:
+    """What the journal says in that time; None where it says nothing by then, or can not be asked."""
+    with contextlib.suppress(BackendError, TimeoutError):
+        async with asyncio.timeout(seconds):
+            return await asked
+    return None
+
+
 async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
     """What `ask` says, as patiently as the caller is to be. Raises what it raised last."""
     sure_s = _SURE_S.get()

@@ -203,8 +203,7 @@ class SqlJournal:
         alike = [f"{wanted.upper()}%"] + ([f"%{wanted.upper()}"] if len(wanted) >= SHOWN_END else [])
         query = select(table).where(table.c.context == context, or_(*map(table.c.id.like, alike))).limit(10)
         with self._database.reading() as connection:
-            found = connection.execute(query).mappings()
-            return [as_of_now(connection, looked_at(connection, row), row) for row in found]
+            return as_of_now(connection, context, connection.execute(query).mappings().all())
 
     def actions(self, context: str, open_only: bool, limit: int) -> list[Action]:
         """Newest first."""
@@ -213,8 +212,7 @@ class SqlJournal:
         if open_only:
             query = query.where(table.c.ended_at.is_(None))
         with self._database.reading() as connection:
-            rows = list(connection.execute(query.limit(limit)).mappings())
-            return [as_of_now(connection, looked_at(connection, row), row) for row in rows]
+            return as_of_now(connection, context, connection.execute(query.limit(limit)).mappings().all())
 
     def of_service(self, context: str, service: str, kinds: Sequence[str], limit: int) -> list[Action]:
         """Those of `kinds`, newest first."""
