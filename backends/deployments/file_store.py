@@ -125,6 +125,16 @@ def replace_file(
             raise file_error(path, error) from None
 
 
+def keep_beside(path: Path, content: bytes, *, back: bool, mode: int | None = None, like: Path | None = None) -> None:
+    """As `replace_file`, of what stands beside the file that moves traffic: a way `back` goes on without it on a full
+    disk."""
+    try:
+        replace_file(path, content, mode=mode, like=like)
+    except NoRoom:
+        if not back:
+            raise
+
+
 def _written_over(path: Path, content: bytes, of: bytes | None) -> bool:
     """Whether `content` stands in the very blocks of the file, where it fits. A reader may see half of it."""
     try:

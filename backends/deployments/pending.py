@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from backends.deployments.file_store import NoRoom, file_error, read_bounded, replace_file
+from backends.deployments.file_store import file_error, keep_beside, read_bounded
 from backends.deployments.sides import reload_words
 from backends.deployments.switch_format import percent, revision_of
 from backends.errors import BackendError
@@ -65,11 +65,7 @@ class PendingMark:
     def write(self, mark: Pending | None, *, back: bool = False) -> None:
         """Keep it, durably; None removes it. `back`: it is of a way back, which goes on without it on a full disk."""
         if mark is not None:
-            try:
-                replace_file(self.path, msgspec.json.encode(mark), like=self._switch)
-            except NoRoom:
-                if not back:
-                    raise
+            keep_beside(self.path, msgspec.json.encode(mark), back=back, like=self._switch)
             return
         try:
             with contextlib.suppress(FileNotFoundError):

@@ -69,7 +69,7 @@ class Force:
             raise self._disarmed(problem)
         if problem and back and (gone := self.gone_master()):
             words = f"{problem}; ARMED: {gone}, and the next start of nginx goes back"
-            raise BackendError("unreachable", words, fix=self.finish)
+            raise BackendError("unreachable", words, fix=self.finish())
         if problem:
             raise await self._put_back(content, before, problem, ran=ran)
 
@@ -90,7 +90,7 @@ class Force:
 
     def _disarmed(self, problem: str) -> BackendError:
         words = f"{problem}; {self._path} says what nginx runs now: a restart keeps the traffic where it is"
-        return BackendError("unreachable", words, fix=f"see nginx's error log, then {self.finish}")
+        return BackendError("unreachable", words, fix=f"see nginx's error log, then {self.finish()}")
 
     def gone_master(self) -> str:
         """Which process of the pid file, the only one that reads the include, is gone; empty where it is there, or
@@ -98,12 +98,10 @@ class Force:
         gone = gone_master(self._pid_file) if self._pid_file else 0
         return f"nginx's master (pid {gone}) is gone: nobody reads {self._path}" if gone else ""
 
-    @property
     def finish(self) -> str:
-        """What puts the file in force, in words or as a line of shell."""
-        return self.reload_line or WITHOUT_MASTER
+        """What puts the file in force, in words or as a line of shell. Looks at processes, for a thread."""
+        return self.reload_line() or WITHOUT_MASTER
 
-    @property
     def reload_line(self) -> str:
         """A line of shell that makes nginx read the file: a reload; where its master is gone a start, once the workers
         that it left have given the sockets back. Empty where the config's reload tells no start."""
@@ -132,7 +130,7 @@ class Force:
                 taken_back=ran,
             )  # fmt: skip
         message = f"{problem}; ARMED, the old file could not be put in force: {again or still}"
-        return BackendError("unreachable", message, fix=f"see nginx's error log, then {self.finish}")
+        return BackendError("unreachable", message, fix=f"see nginx's error log, then {self.finish()}")
 
     async def _unproven(self, content: bytes, old_workers: set[int]) -> Problem:
         """Waits until what runs is `content`, and no old worker takes connections. Why not, after ten seconds; in doubt

@@ -151,25 +151,26 @@ def _shares(text: str, colors: tuple[str, ...]) -> dict[str, int]:
 def gone_master(pid_file: Path) -> int:
     """The process that `pid_file` names and that is there no more, as after a kill by hand or for want of memory: its
     workers serve on, and nobody reads a file. 0 where it is there, or that can not be seen."""
-    try:
-        master = int(read_regular(pid_file, 64))
-    except (OSError, ValueError):
-        return 0
-    return master if master > 0 and not Path(f"/proc/{master}").exists() and Path("/proc/self").exists() else 0
+    master = _master(pid_file)
+    return master if not Path(f"/proc/{master}").exists() and Path("/proc/self").exists() else 0
 
 
 def accepting_workers(pid_file: Path) -> set[int]:
     """The workers of the master in `pid_file` that take new connections; empty where that can not be seen."""
-    try:
-        master = int(read_regular(pid_file, 64))
-    except (OSError, ValueError):
-        return set()
-    return {worker for worker, parent in _workers() if parent == master}
+    master = _master(pid_file)
+    return {worker for worker, parent in _workers() if parent == master} if master else set()
 
 
 def left_workers() -> list[int]:
     """The workers of this host whose master is gone: their parent is none. Empty where that can not be seen."""
     return sorted(worker for worker, parent in _workers() if b"master process" not in _title(parent))
+
+
+def _master(pid_file: Path) -> int:
+    try:
+        return max(0, int(read_regular(pid_file, 64)))
+    except (OSError, ValueError):
+        return 0
 
 
 def _workers() -> Iterator[tuple[int, int]]:

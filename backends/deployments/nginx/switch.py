@@ -24,10 +24,10 @@ from msgspec.structs import replace
 from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig, colors_problem
 from backends.deployments.file_store import (
-    NoRoom,
     by_hand_at,
     copy_command,
     from_anywhere,
+    keep_beside,
     link_words,
     locked_beside,
     read_bounded,
@@ -156,7 +156,8 @@ class NginxSwitch:
             control = await self.observe()
         except BackendError as error:
             control = SwitchState(weights={}, revision="", detail=error.message)
-        found, gone = await self._sides.deployment(self._service, control), self._force.gone_master()
+        found = await self._sides.deployment(self._service, control)
+        gone = await asyncio.to_thread(self._force.gone_master)
         return replace(found, stuck=f"{gone}; {WITHOUT_MASTER}") if gone else found
 
     async def observe(self) -> SwitchState:
@@ -167,7 +168,7 @@ class NginxSwitch:
             missing = SwitchState(weights={}, revision="", detail=f"{self._path}: no such file")
             return await self._sides.anew(missing, "begin it", lambda weights: self.manual_commands(weights)[:1])
         runs = await running(self._config.stamp_url, self._config.colors)
-        found = self._both(content, runs)
+        found = await asyncio.to_thread(self._both, content, runs)
         if found.weights:
             return found
         found = replace(found, detail=found.detail + link_words(self._path, self._form.read(content)))
@@ -270,7 +271,7 @@ class NginxSwitch:
         known = self._form.read(before)
         fence = known.fence
         content = self._form.write(before, self._full(weights), "manual", datetime.now(UTC), fence).decode()
-        reload = self._force.reload_line or from_anywhere(self._base_dir, self._config.reload)
+        reload = self._force.reload_line() or from_anywhere(self._base_dir, self._config.reload)
         commands = [from_anywhere(self._base_dir, self._config.validate), reload]
         ask = f"curl -s {shlex.quote(self._config.stamp_url)}"
         return [write_command(by_hand_at(self._path, known), content), *commands, ask]
@@ -296,7 +297,7 @@ class NginxSwitch:
         words = (
             f"ARMED: {self._path} says {shares_words(file.weights)} (gen {says[1]}), nginx runs "
             f"{shares_words(runs.shares)} (gen {runs.generation}): {by} completes it\n"
-            f"Finish: {self._force.finish}{self._undo(file, runs)}"
+            f"Finish: {self._force.finish()}{self._undo(file, runs)}"
         )
         mean = percent({color: file.weights[color] + runs.shares[color] for color in self._config.colors})
         if runs.generation > says[1]:  # an old file was put back: the newer write is the one that runs
@@ -330,7 +331,7 @@ class NginxSwitch:
         before = await asyncio.to_thread(read_bounded, self._path, MAX_BYTES)
         if before is None:
             raise BackendError("conflict", f"{self._path}: no such file: not written over")
-        found = self._both(before, await running(self._config.stamp_url, self._config.colors))
+        found = await asyncio.to_thread(self._both, before, await running(self._config.stamp_url, self._config.colors))
         if not expected.goes_over(found):
             raise BackendError("conflict", f"{first_line(found.detail)}: not written over")
         if (found.weights, found.revision) != (expected.weights, expected.revision):
@@ -358,9 +359,5 @@ class NginxSwitch:
     def _replace(self, content: bytes, before: bytes, back: bool) -> None:
         path = self._path.resolve()  # a symbolic link stays one
         previous = path.with_name(path.name + ".previous")
-        try:
-            replace_file(previous, before, mode=0o600)
-        except NoRoom:  # a copy for whoever undoes it by hand
-            if not back:
-                raise
+        keep_beside(previous, before, back=back, mode=0o600)  # for whoever undoes it by hand
         replace_file(path, content, of=before, back=back)
