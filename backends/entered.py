@@ -7,7 +7,14 @@ from typing import Any
 
 from backends.credentials import Authentication, Keyring, credentials
 from backends.http import Answer, Http
+from backends.paths import path_of
 from backends.settings import Secret
+
+
+def trusting(ca_file: str, base_dir: Path) -> Http | None:
+    """A client of one's own that trusts the certificates in `ca_file`; None where that is empty: the shared one does.
+    Raises BackendError(config) for what is no path."""
+    return Http(verify=str(path_of(ca_file, base_dir))) if ca_file else None
 
 
 class EnteredHttp:

@@ -13,6 +13,20 @@ class DamagedError(Exception):
     """The bytes are no gzip, or end too early."""
 
 
+class TooLargeError(DamagedError):
+    """More comes out than is wanted."""
+
+
+def inflated(packed: bytes, most: int) -> bytes:
+    """A whole gzip stream. Raises DamagedError, TooLargeError for more than `most` bytes."""
+    stream, whole = Gunzip(), bytearray()
+    for piece in stream.feed(packed):
+        whole += piece
+        if len(whole) > most:
+            raise TooLargeError(f"more than {most // 2**20} MB")
+    return bytes(whole + stream.rest())
+
+
 class Gunzip:
     """One gzip stream, which may have several members, fed with its bytes as they come."""
 

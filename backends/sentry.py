@@ -5,20 +5,18 @@ API: https://docs.sentry.io/api/ (scopes: https://docs.sentry.io/api/permissions
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from msgspec import Struct, field
 
 from backends.credentials import Authentication, refuse_bad_url, refuse_literal_secrets
-from backends.entered import EnteredHttp
+from backends.entered import EnteredHttp, trusting
 from backends.errors import BackendError
-from backends.http import Answer, Http
+from backends.http import Answer
 from backends.records import decode_mended
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
-from backends.text import clean
 
 T = TypeVar("T")
 
@@ -68,15 +66,35 @@ class SentryAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return "" if odd else name
 
 
+class SentryProjects(SentryAccess, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Projects of an organization, and whose they are.
+
+    projects: their slugs.
+    services: of a project that is not called as its service, that service.
+    """
+
+    projects: tuple[str, ...]
+    services: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.projects or not all(each.strip() for each in self.projects):
+            raise ValueError("projects: one or more, none of them empty")
+        if strange := sorted(set(self.services) - set(self.projects)):
+            raise ValueError(f"services: {strange[0]} is none of `projects`")
+
+    def service_of(self, slug: str) -> str:
+        """Whose errors those of a project are."""
+        return self.services.get(slug, slug)
+
+
 class SentryApi:
     """One organization, by one token."""
 
     def __init__(self, config: SentryAccess, context: AdapterContext) -> None:
         self._base = f"{config.url.rstrip('/')}/api/0"
         self._organization = config.organization.strip()
-        self._own_http: Http | None = None
-        if config.ca_file:
-            self._own_http = Http(verify=str(context.base_dir / Path(config.ca_file).expanduser()))
+        self._own_http = trusting(config.ca_file, context.base_dir)
         http, auth = self._own_http or context.http, Authentication(token=config.token)
         self._client = EnteredHttp(http, config.headers, auth, context.base_dir, config.timeout)
 
@@ -147,8 +165,3 @@ def _next_of(link: str) -> str:
         if told.get("rel") == "next" and told.get("results") == "true":
             return str(told.get("cursor", ""))
     return ""
-
-
-def page_of(url: str | None) -> str | None:
-    """A link to Sentry's own page, where it is one."""
-    return clean(url, 500) if url and url.startswith(("https://", "http://")) else None

@@ -18,7 +18,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from backends.errors import BackendError
 from backends.missing import missing
@@ -27,9 +27,9 @@ from backends.models.errors import IssueState
 from backends.ports.errors import LiveVersions
 from backends.records import text_at
 from backends.registry import AdapterContext
-from backends.sentry import SentryAccess, SentryApi, page_of
+from backends.sentry import SentryApi, SentryProjects
 from backends.settings import Duration
-from backends.text import clean
+from backends.text import clean, link
 from backends.together import few_at_a_time
 
 MAX_ISSUES = 500
@@ -42,26 +42,18 @@ _TURNED: dict[str, IssueState] = {"regressed": "regressed", "escalating": "escal
 _TELL = 'tell Sentry of releases: an entry of notify with type = "sentry", or sentry-cli'
 
 
-class SentryErrorsConfig(SentryAccess, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which projects, and whose they are.
+class SentryErrorsConfig(SentryProjects, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which errors of which projects.
 
-    projects: their slugs.
-    services: of a project that is not called as its service, that service.
     environment: only events of this one count.
     window: only issues with an event in it are told of, and only its events are counted; from 1h to 90d.
     """
 
-    projects: tuple[str, ...]
-    services: dict[str, str] = field(default_factory=dict)
     environment: str = ""
     window: Duration = Duration(DAY_S)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.projects or not all(each.strip() for each in self.projects):
-            raise ValueError("projects: one or more, none of them empty")
-        if strange := sorted(set(self.services) - set(self.projects)):
-            raise ValueError(f"services: {strange[0]} is none of `projects`")
         if not DAY_S / 24 <= self.window <= 90 * DAY_S:
             raise ValueError("window: from 1h to 90d")
 
@@ -172,7 +164,7 @@ class SentryErrors:
 
     async def _since(self, slug: str, project: str, live: Mapping[str, LiveVersions]) -> _Since:
         """What the versions brought that take traffic of the project's service."""
-        service = self._config.services.get(slug, slug)
+        service = self._config.service_of(slug)
         known = live.get(service)
         if known is None:
             return _Since(why=f"no service of this context is called {service}: `services` says whose {slug} is")
@@ -232,7 +224,7 @@ class SentryErrors:
             first_seen=issue.first_seen,
             last_seen=issue.last_seen,
             assigned=clean(issue.assigned_to.name, 100) if issue.assigned_to else "",
-            url=page_of(issue.permalink),
+            url=link(issue.permalink or "", 500),
         )
 
 

@@ -82,6 +82,12 @@ class Alert(Struct, frozen=True, kw_only=True):
         return self.since > self.hidden_since + AHEAD
 
     @property
+    def told_labels(self) -> dict[str, str]:
+        """Those for people, by name. Names that begin with two underscores are for machines: of Grafana the UIDs of
+        rule and folder."""
+        return {name: value for name, value in sorted(self.labels.items()) if not name.startswith("__")}
+
+    @property
     def is_over(self) -> bool:
         """Whether it is an incident that is still open, and its alert is over."""
         return self.incident is not None and self.incident.over_since is not None and self.incident.ref == self.ref

@@ -14,15 +14,13 @@ API: https://docs.sentry.io/api/releases/create-a-deploy/
 
 from typing import Any
 
-from msgspec import field
-
 from backends.errors import BackendError
 from backends.http import Answer
 from backends.notify.posting import POST_TIMEOUT_S, said_by_label
 from backends.ports import ActionEvent
 from backends.redaction import quoted
 from backends.registry import AdapterContext
-from backends.sentry import SentryAccess, SentryApi
+from backends.sentry import SentryApi, SentryProjects
 from backends.settings import Duration
 from backends.text import clean
 
@@ -30,25 +28,17 @@ MAX_NAME_CHARS = 64
 READS, WRITES = "project:read", "project:releases"
 
 
-class SentryNotifyConfig(SentryAccess, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SentryNotifyConfig(SentryProjects, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which projects are told of the releases of which services.
 
-    projects: their slugs.
-    services: of a project that is not called as its service, that service.
     environment: of a deploy; by default the name of the context.
     """
 
-    projects: tuple[str, ...]
-    services: dict[str, str] = field(default_factory=dict)
     environment: str = ""
     timeout: Duration = Duration(POST_TIMEOUT_S)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.projects or not all(each.strip() for each in self.projects):
-            raise ValueError("projects: one or more, none of them empty")
-        if strange := sorted(set(self.services) - set(self.projects)):
-            raise ValueError(f"services: {strange[0]} is none of `projects`")
         if len(self.environment) > MAX_NAME_CHARS or "/" in self.environment:
             raise ValueError(f"environment: at most {MAX_NAME_CHARS} characters, and no slash")
 
@@ -66,8 +56,7 @@ class SentryNotifier:
 
     async def notify(self, event: ActionEvent) -> None:
         """Nothing of what is no release, of another service, or did not come to a deploy. Raises BackendError."""
-        services = self._config.services
-        projects = [slug for slug in self._config.projects if services.get(slug, slug) == event.service]
+        projects = [slug for slug in self._config.projects if self._config.service_of(slug) == event.service]
         if event.kind != "release" or not event.version or not projects or event.what not in ("started", "succeeded"):
             return
         release = self._config.release_of(event.service, event.version)

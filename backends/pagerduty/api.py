@@ -7,15 +7,15 @@ API: https://developer.pagerduty.com/api-reference, limits: https://support.page
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from msgspec import Raw, Struct, field
 
 from backends.credentials import Keyring, refuse_bad_url, refuse_literal_secrets
+from backends.entered import trusting
 from backends.errors import BackendError
-from backends.http import Answer, Http, decode_json, refusal
+from backends.http import Answer, decode_json, refusal
 from backends.records import decode_mended
 from backends.redaction import learn
 from backends.registry import AdapterContext
@@ -85,10 +85,8 @@ class PagerDutyApi:
         self.where = config.url.rstrip("/")
         self._config = config
         self._base_dir = context.base_dir
-        self._http = context.http
-        self._own_http: Http | None = None
-        if config.ca_file:
-            self._http = self._own_http = Http(verify=str(context.base_dir / Path(config.ca_file).expanduser()))
+        self._own_http = trusting(config.ca_file, context.base_dir)
+        self._http = self._own_http or context.http
         self._keys = Keyring(self._headers)
         self._me: User | None = None
         self._asked_me = False

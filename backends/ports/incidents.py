@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from msgspec import Struct
 
@@ -54,6 +54,12 @@ class IncidentOrder(Struct, frozen=True, kw_only=True):
     to: str = ""
     level: int = 0
     text: str = ""
+
+    @classmethod
+    def of(cls, what: IncidentOrderName, incident: IncidentNow, by: Person) -> Self:
+        """Of an incident as it is now."""
+        assigned = ids_of(incident.assigned)
+        return cls(what=what, incident=incident.id, by=by.id, status=incident.status, assigned=assigned)
 
 
 class IncidentResult(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,6 @@
 """How a store of traces is entered."""
 
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
@@ -14,8 +13,9 @@ from backends.credentials import (
     refuse_bad_url,
     refuse_literal_secrets,
 )
+from backends.entered import trusting
 from backends.errors import BackendError
-from backends.http import Answer, Http, refusal
+from backends.http import Answer, refusal
 from backends.registry import AdapterContext
 from backends.retrying import PASSING_STATUS
 from backends.settings import Duration, Secret
@@ -63,7 +63,7 @@ class TracesApi:
 
     def __init__(self, config: TracesAccess, context: AdapterContext, headers: dict[str, str] | None = None) -> None:
         self.base = config.url.rstrip("/")
-        self._own = Http(verify=str(context.base_dir / Path(config.ca_file).expanduser())) if config.ca_file else None
+        self._own = trusting(config.ca_file, context.base_dir)
         self._http = self._own or context.http
         self._timeout_s = float(config.timeout)
         sent = {**config.headers, **(headers or {})}

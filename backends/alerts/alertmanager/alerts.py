@@ -36,6 +36,7 @@ from backends.alerts.alertmanager.peers import Peer, answered, ask_all, tell_los
 from backends.alerts.alertmanager.silences import Silences
 from backends.alerts.alertmanager.wire import WireAlert, WireSilence, silence_model
 from backends.alerts.matchers import exact_matchers, identity_matchers, may_match, refuse_all_embracing
+from backends.alerts.naming import GROUP_BY
 from backends.credentials import Authentication, refuse_bad_url, refuse_literal_secrets
 from backends.entered import EnteredHttp
 from backends.errors import BackendError
@@ -44,8 +45,6 @@ from backends.ports import SilenceEffects, SilenceResult
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
 from backends.together import together
-
-GROUP_BY = ("cluster", "environment", "namespace", "service", "app")
 
 
 class AlertmanagerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

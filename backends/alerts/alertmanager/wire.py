@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from backends.alerts.naming import runbook_of
+from backends.alerts.naming import group_of, runbook_of, summary_of
 from backends.models import Acknowledgement, Alert, AlertState, Matcher, Silence, SilenceState
 from backends.text import clean, clean_labels, link
 
@@ -133,8 +133,6 @@ def alert_model(backend: str, wire: WireAlert, hiding: Sequence[WireSilence], gr
     labels = clean_labels(wire.labels)
     fingerprint = clean(wire.fingerprint, 64)
     name = labels.get("alertname", "(no alertname)")
-    texts = wire.annotations
-    summary = texts.get("summary") or texts.get("message") or texts.get("description") or texts.get("title") or ""
     alert = Alert(
         ref=f"{backend}/{fingerprint}",
         backend=backend,
@@ -145,9 +143,9 @@ def alert_model(backend: str, wire: WireAlert, hiding: Sequence[WireSilence], gr
         raw_state=clean(wire.status.state, 40),
         since=wire.starts_at.astimezone(UTC),
         labels=labels,
-        summary=clean(summary, 500),
-        group=" ".join([name, *(f"{key}={labels[key]}" for key in group_by if key != "alertname" and key in labels)]),
-        runbook_url=runbook_of(texts),
+        summary=clean(summary_of(wire.annotations), 500),
+        group=group_of(name, labels, group_by),
+        runbook_url=runbook_of(wire.annotations),
         source_url=link(wire.generator_url, 1000),
     )
     return _told(alert, hiding)

@@ -30,6 +30,7 @@ from backends.alerts.alertmanager.wire import WireSilence, silence_model, under
 from backends.alerts.grafana.annotations import annotations_between
 from backends.alerts.grafana.rules import RULE_UID, GrafanaRows
 from backends.alerts.matchers import exact_matchers, refuse_all_embracing
+from backends.alerts.naming import GROUP_BY
 from backends.alerts.prometheus.reading import RuleRows, watched
 from backends.alerts.prometheus.rules import fingerprint_of
 from backends.alerts.wildcards import matches
@@ -45,7 +46,6 @@ from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.together import together
 
-GROUP_BY = ("cluster", "environment", "namespace", "service", "app")
 LOST = "GrafanaDataSource"
 T = TypeVar("T")
 

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from msgspec import Raw
 
+from backends.alerts.naming import GROUP_BY
 from backends.alerts.prometheus.reading import RuleRows, watched
 from backends.alerts.prometheus.rules import LooseAlerts, WireAlert
 from backends.errors import BackendError
@@ -24,8 +25,6 @@ from backends.metrics.prometheus.source import Source, SourceMetrics
 from backends.models import Alert
 from backends.records import decode_records, text_at
 from backends.registry import AdapterContext
-
-GROUP_BY = ("cluster", "environment", "namespace", "service", "app")
 
 
 class PrometheusAlertsConfig(Source, frozen=True, kw_only=True, forbid_unknown_fields=True):

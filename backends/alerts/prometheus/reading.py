@@ -6,7 +6,7 @@ from datetime import UTC
 from msgspec.structs import replace
 
 from backends.alerts.alertmanager.merge import made_up
-from backends.alerts.naming import runbook_of
+from backends.alerts.naming import group_of, runbook_of, summary_of
 from backends.alerts.prometheus.rules import WireAlert, WireGroup, WireRule, decode_rules, fingerprint_of, state_of
 from backends.models import Alert, AlertState
 from backends.records import Odd, text_at
@@ -105,7 +105,7 @@ class RuleRows:
             since=wire.active_at.astimezone(UTC) if wire.active_at and wire.active_at.year > 1 else None,
             labels=labels,
             summary=_summary(wire.annotations, wire.value),
-            group=self._group(name, labels),
+            group=group_of(name, labels, self._group_by),
             runbook_url=runbook_of(wire.annotations),
             source_url=self.link(rule) if rule else None,
         )
@@ -136,7 +136,7 @@ class RuleRows:
             raw_state=clean(rule.health, 40),
             labels=labels,
             summary=clean(f"{kind} {what}: {said}" if said else f"{kind} {what}", 500),
-            group=self._group(labels["alertname"], labels),
+            group=group_of(labels["alertname"], labels, self._group_by),
             runbook_url=runbook_of(rule.annotations),
             source_url=self.link(rule),
         )
@@ -146,10 +146,6 @@ class RuleRows:
         words = f"{len(names)} of {total} rules of {clean(group.name, 100)} were not evaluated yet: {shown}"
         where = {"rule_group": clean(group.name, 200), "rule_file": clean(group.file, 300)}
         return made_up(self.backend, self.system, words, **where)
-
-    def _group(self, name: str, labels: dict[str, str]) -> str:
-        keys = (key for key in self._group_by if key != "alertname" and key in labels)
-        return " ".join([name, *(f"{key}={labels[key]}" for key in keys)])
 
 
 def watched(backend: str, alerts: Iterable[Alert], watchdog: str, where: str) -> list[Alert]:
@@ -168,8 +164,7 @@ def watched(backend: str, alerts: Iterable[Alert], watchdog: str, where: str) ->
 
 
 def _summary(texts: dict[str, str], value: str | float) -> str:
-    words = texts.get("summary") or texts.get("message") or texts.get("description") or texts.get("title")
-    if words:
+    if words := summary_of(texts):
         return clean(words, 500)
     try:
         return f"value {float(value):.6g}" if value != "" else ""

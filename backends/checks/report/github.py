@@ -17,6 +17,7 @@ from backends.pipelines.github.api import PAGE, GitHubAccess, GitHubApi
 from backends.pipelines.github.wire import Artifact, ArtifactList, Run, Runs
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
+from backends.stopwatch import timed
 from backends.text import clean
 from backends.times import parse_time
 
@@ -62,7 +63,7 @@ class Artifacts:
     async def fetch(self, read: Read) -> Stored:
         """As `Source.fetch`; `not_found` for one that has expired."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with timed(self._timeout):
                 return await self._fetch(read)
         except TimeoutError:
             raise BackendError("timeout", f"{self._where}: no answer in {self._timeout}") from None

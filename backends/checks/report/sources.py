@@ -9,6 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from backends import inflating
 from backends.artifacts.reading import Artifacts
 from backends.aws.access import AwsAccess
 from backends.checks.report.formats import FormatName
@@ -16,7 +17,6 @@ from backends.checks.report.found import Report
 from backends.credentials import credentials
 from backends.errors import BackendError
 from backends.http import Http
-from backends.inflating import DamagedError, Gunzip
 from backends.settings import Duration, Secret, reveal
 from backends.text import clean
 
@@ -96,12 +96,9 @@ def inflated(body: bytes) -> bytes:
     """`body` without its gzip, where it has one. Raises BackendError(malformed) for what is damaged or too large."""
     if not body.startswith(_GZIP):
         return body
-    gunzip, found = Gunzip(), bytearray()
     try:
-        for piece in gunzip.feed(body):
-            found += piece
-            if len(found) > MAX_BYTES:
-                raise BackendError("malformed", f"more than {MAX_BYTES // 2**20} MB, inflated")
-        return bytes(found + gunzip.rest())
-    except DamagedError as error:
+        return inflating.inflated(body, MAX_BYTES)
+    except inflating.TooLargeError as error:
+        raise BackendError("malformed", f"{error}, inflated") from None
+    except inflating.DamagedError as error:
         raise BackendError("malformed", f"damaged gzip: {error}") from None

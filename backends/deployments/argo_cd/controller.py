@@ -34,6 +34,7 @@ from backends.deployments.controlled import (
     unheeded,
     version_layer,
 )
+from backends.entered import trusting
 from backends.http import Http
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
 from backends.kubernetes.kubeconfig import at_cluster
@@ -220,9 +221,8 @@ class ArgoCdController:
                 base_dir=context.base_dir,
             )  # fmt: skip
             return ClusterDoor(self._api, config.application)
-        http = context.http
-        if config.ca_file:
-            self._http = http = Http(verify=str(context.base_dir / Path(config.ca_file).expanduser()))
+        self._http = trusting(config.ca_file, context.base_dir)
+        http = self._http or context.http
         scope = {"appNamespace": config.app_namespace, "project": config.project}
         return ApiDoor(http, Keyring(self._access), config.application, scope, config.url or config.argocd_context)
 

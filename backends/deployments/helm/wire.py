@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct, field
 
 from backends.errors import BackendError
-from backends.inflating import DamagedError, Gunzip
+from backends.inflating import DamagedError, inflated
 from backends.json_text import decode_text
 from backends.kubernetes.wire import Metadata
 from backends.redaction import quoted
@@ -118,20 +118,10 @@ def decoded(data: str, name: str, *, secret: bool) -> Release:
     try:
         text: bytes | str = base64.b64decode(data, validate=True) if secret else data
         packed = base64.b64decode(text, validate=True)
-        return decode_text(_inflated(packed) if packed.startswith(_GZIP) else packed, Release)
+        return decode_text(inflated(packed, MAX_RELEASE_BYTES) if packed.startswith(_GZIP) else packed, Release)
     except (DamagedError, msgspec.MsgspecError) as error:
         why = str(error)
     except ValueError:
         why = "not base64"
     words = f"{quoted(name, 128)}: no release as Helm writes it: {quoted(why)}"
     raise BackendError("malformed", words, fix="see who else writes objects with the label owner=helm")
-
-
-def _inflated(packed: bytes) -> bytes:
-    stream, whole = Gunzip(), bytearray()
-    for piece in stream.feed(packed):
-        whole += piece
-        if len(whole) > MAX_RELEASE_BYTES:
-            raise DamagedError(f"more than {MAX_RELEASE_BYTES // 2**20} MB")
-    whole += stream.rest()
-    return bytes(whole)
