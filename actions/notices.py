@@ -5,7 +5,6 @@ asked once more. Who could not be told is said in the audit.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -16,6 +15,7 @@ from actions.described import Described
 from actions.ids import now
 from actions.journal.audit import AuditEntry
 from actions.journal.journal import Journal
+from actions.journal.patience import within
 from actions.models import Action, ActionError, ActionStatus
 from actions.references import References
 from actions.targets import Build
@@ -106,11 +106,7 @@ class Notices:
 
     async def _anchored(self, event: ActionEvent) -> ActionEvent:
         """With the head of the audit, which is then kept where nobody can change it who can change the journal."""
-        try:
-            async with asyncio.timeout(NOTIFY_S):
-                head = await self._journal.audit_head()
-        except (BackendError, TimeoutError):
-            return event
+        head = await within(NOTIFY_S, self._journal.audit_head())
         if head is None or not head.seq:
             return event
         return replace(event, head=str(head), text=f"{event.text} (audit {head.short})")
@@ -120,9 +116,7 @@ class Notices:
             kind="note", step="notify", action=event.action, order=event.kind, context=event.context,
             target=event.service, result=f"notify.{told.name} was not told: {event.what}", detail=why,
         )  # fmt: skip
-        with contextlib.suppress(BackendError, TimeoutError):
-            async with asyncio.timeout(NOTIFY_S):
-                await self._journal.audit(entry)
+        await within(NOTIFY_S, self._journal.audit(entry))
 
 
 def event_of(what: EventKind, context: str, action: Action) -> ActionEvent:

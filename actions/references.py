@@ -1,15 +1,13 @@
 """Where those who are told keep what they made of an action (a message, a region), so that it is changed and not told
 anew: in the audit, so that a runner that takes over, or a console that tells of an orphan, finds it, too."""
 
-import asyncio
-import contextlib
 from datetime import timedelta
 
 from actions.described import Described
 from actions.ids import made_at
 from actions.journal.audit import AuditEntry
 from actions.journal.journal import Journal
-from backends.errors import BackendError
+from actions.journal.patience import within
 from backends.ports import ActionEvent
 from backends.ports.notify import MAX_REFERENCE_CHARS
 from backends.text import clean
@@ -33,13 +31,11 @@ class References:
         mine = _key(told)
         if (mine, event.action) not in self._known:
             began = made_at(event.action)
-            with contextlib.suppress(BackendError, TimeoutError):
-                self._known[mine, event.action] = ""
-                async with asyncio.timeout(JOURNAL_S):
-                    records = await self._journal.audit_records(since=began - CLOCKS if began else None)
-                for record in records:
-                    if record.action == event.action and is_reference(record) and mine in record.after:
-                        self._known[mine, event.action] = str(record.after[mine])
+            self._known[mine, event.action] = ""
+            asked = self._journal.audit_records(since=began - CLOCKS if began else None)
+            for record in await within(JOURNAL_S, asked) or ():
+                if record.action == event.action and is_reference(record) and mine in record.after:
+                    self._known[mine, event.action] = str(record.after[mine])
         return self._known.get((mine, event.action), "")
 
     async def keep(self, told: Described, event: ActionEvent, reference: str) -> None:
@@ -52,9 +48,7 @@ class References:
             kind="note", step="notify", action=event.action, order=event.kind, context=event.context,
             target=event.service, result=f"notify.{told.name} was told: {event.what}", after={mine: reference},
         )  # fmt: skip
-        with contextlib.suppress(BackendError, TimeoutError):
-            async with asyncio.timeout(JOURNAL_S):
-                await self._journal.audit(entry)
+        await within(JOURNAL_S, self._journal.audit(entry))
 
 
 def is_reference(record: AuditEntry) -> bool:

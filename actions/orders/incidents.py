@@ -78,9 +78,7 @@ async def _plan(look: _Look, what: IncidentOrderName, request: Request, desk: De
         fix = f"`teal alert ack` and `silence` are for it; {request.kind} is for an incident"
         raise BackendError("config", f"alerts.{backend} has alerts, and no incidents", fix=fix)
     incident, by = await target.adapter.incident(fingerprint), await target.adapter.orders_as()
-    order = IncidentOrder(
-        what=what, incident=incident.id, by=by.id, status=incident.status, assigned=ids_of(incident.assigned)
-    )
+    order = IncidentOrder.of(what, incident, by)
     found = await look(_Asked(request=request, adapter=target.adapter, now=incident, by=by, order=order))
     guard_class: GuardClass = "2" if found.order.for_s > SHORT_S else kind_of(request.kind).guard_class
     at = now()

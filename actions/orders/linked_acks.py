@@ -15,7 +15,7 @@ from actions.models import ActionError, Finding, Request
 from actions.orders.alerts import Asked, acknowledgement
 from actions.work import Work
 from backends.errors import BackendError
-from backends.ports.incidents import IncidentOrder, ids_of
+from backends.ports.incidents import IncidentOrder
 from backends.text import clean
 
 HOUR_S = 3600.0
@@ -51,10 +51,7 @@ async def linked(request: Request, desk: Desk) -> Linked:
         incidents = await desk.targets.incidents(source)
         if incidents is not None:
             found, by = await incidents.adapter.incident(fingerprint), await incidents.adapter.orders_as()
-            order = IncidentOrder(
-                what="acknowledge", incident=found.id, by=by.id, status=found.status, assigned=ids_of(found.assigned)
-            )
-            acks.append(LinkedAck(source=source, ref=ref, order=order))
+            acks.append(LinkedAck(source=source, ref=ref, order=IncidentOrder.of("acknowledge", found, by)))
             effects.append(f"{source}: ack incident #{found.number} as {by.name}")
             continue
         target = await desk.targets.silencer(source)

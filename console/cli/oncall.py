@@ -15,18 +15,17 @@ from console.cli.showing import Answer
 from console.cli.whole_help import WholeCommand
 from console.errors import EXIT_USAGE, CommandError
 from console.ports.oncall import ONCALL, called
-from console.ports.store import Snapshot, SourceKey, Store
+from console.ports.store import Snapshot, SourceKey
 from console.printing.output import document, worst_first
 from console.printing.tables import View, item_table
 from console.reading.adapters import Adapters
-from console.reading.feeds import Feed, Source, read_all
+from console.reading.feeds import Source, read_once
 from console.session import Session
 from console.typed_times import TypedTime
 from panels.kinds.oncall import is_me, when
 from panels.words import zone_name
 
 REACH = timedelta(days=3653)
-FOR_GOOD_S = 1e9  # what is so at one time does not grow stale
 
 
 class OnDuty(OnCall, frozen=True, kw_only=True):
@@ -75,16 +74,12 @@ def _asked(at: TypedTime, zone: tzinfo) -> datetime:
 
 
 async def _read_at(adapters: Adapters, at: datetime, deadline_s: float) -> list[Snapshot]:
-    """What each source says of that time, into a store of its own: it must not be taken for what is so now."""
-    store = Store()
-    feeds = []
-    for entry in adapters.context.entries[ONCALL.name]:
-        key = SourceKey(ONCALL.name, entry.name)
-        feeds.append(
-            Feed(Source(key, entry.type, partial(_ask, adapters, entry.name, at)), store, interval_s=FOR_GOOD_S)
-        )
-    await read_all(feeds, deadline_s=deadline_s)
-    return store.snapshots()
+    """What each source says of that time."""
+    sources = [
+        Source(SourceKey(ONCALL.name, entry.name), entry.type, partial(_ask, adapters, entry.name, at))
+        for entry in adapters.context.entries[ONCALL.name]
+    ]
+    return await read_once(sources, deadline_s=deadline_s)
 
 
 async def _ask(adapters: Adapters, name: str, at: datetime) -> tuple[OnCall, ...]:

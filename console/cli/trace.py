@@ -19,11 +19,11 @@ from console.cli.showing import Answer
 from console.cli.whole_help import WholeHelp
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.ports.entry import Entry
-from console.ports.store import Snapshot, SourceKey, Store
+from console.ports.store import Snapshot, SourceKey
 from console.ports.traces import TRACES
 from console.printing.output import Document, document
 from console.printing.tables import View, item_table
-from console.reading.feeds import Feed, Source, read_all
+from console.reading.feeds import Source, read_once
 from console.reading.refs import not_there
 from console.session import Session
 from console.streams import say
@@ -33,7 +33,6 @@ from panels.words import zone_name
 Ask = Callable[[str], Awaitable[tuple[Trace, ...]]]
 
 USUAL, MOST = 20, 500
-FOR_GOOD_S = 1e9  # what was asked once does not grow stale
 AROUND = timedelta(minutes=1)
 
 
@@ -117,16 +116,10 @@ async def _asked(session: Session, common: Common, ask: Ask, source: str = "") -
     if source and not chosen:
         fix = f"there are: {', '.join(entry.name for entry in entries) or 'none'}"
         raise CommandError(EXIT_NOT_FOUND, "not_found", f'no source of traces "{source}"', fix=fix)
-    store = Store()
-    feeds = [
-        Feed(
-            Source(SourceKey(TRACES.name, entry.name), entry.type, partial(ask, entry.name)), store,
-            interval_s=FOR_GOOD_S,
-        )
-        for entry in chosen
+    sources = [
+        Source(SourceKey(TRACES.name, entry.name), entry.type, partial(ask, entry.name)) for entry in chosen
     ]  # fmt: skip
-    await read_all(feeds, deadline_s=common.timeout_s or READ_TIMEOUT_S)
-    return store.snapshots()
+    return await read_once(sources, deadline_s=common.timeout_s or READ_TIMEOUT_S)
 
 
 def _parts(typed: str) -> tuple[str, str]:

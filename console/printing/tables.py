@@ -232,13 +232,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("ALERT", lambda alert, view: alert.name),
         Field("SINCE", lambda alert, view: view.ago(alert.since), right=True),
         Field("SUMMARY", lambda alert, view: over_words(alert, view.zone) or alert.summary),
-        # Names that begin with two underscores are for machines: of Grafana the UIDs of rule and folder.
-        Field(
-            "LABELS",
-            lambda alert, view: " ".join(
-                f"{key}={value}" for key, value in sorted(alert.labels.items()) if not key.startswith("__")
-            ),
-        ),
+        Field("LABELS", lambda alert, view: " ".join(f"{key}={value}" for key, value in alert.told_labels.items())),
         Field("REF", lambda alert, view: alert.ref),
     ),
     Silence: (

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -20,6 +20,8 @@ DEADLINE_S = 15.0
 MAX_BACKOFF_S = 120.0
 GAP_S = 1.0
 """Between the looks of one reading: the least in which a count of requests says how many of them fail."""
+FOR_GOOD_S = 1e9
+"""Between two reads of what does not grow stale."""
 JITTER = 0.1
 LATE_S = 0.5
 """A host that was late by less is not worth a word."""
@@ -141,6 +143,14 @@ class Feed:
             missing=tuple(map(SourceError.of, lost)) if error is None else (),
             interval_s=self.interval_s,
         )
+
+
+async def read_once(sources: Iterable[Source], *, deadline_s: float) -> list[Snapshot]:
+    """What each says, side by side, in a store of its own: it is of another time, or was asked for once, and nobody
+    takes it for what is so now."""
+    store = Store()
+    await read_all([Feed(source, store, interval_s=FOR_GOOD_S) for source in sources], deadline_s=deadline_s)
+    return store.snapshots()
 
 
 async def read_all(feeds: list[Feed], *, deadline_s: float | None = None, patient: bool = False) -> bool:

@@ -14,7 +14,7 @@ from console.ports.alerts import silencer, why_not_silenced
 from console.ports.dashboards import dashboard_of
 from console.screens.item_detail import ItemDetail, heading
 from console.screens.parts import MUTED, Row, mark, row, style_of
-from console.screens.working import work
+from console.screens.working import lost_words, work
 from panels.kinds.alerts import is_alike, over_words
 from panels.words import ago, clock, zone_name
 
@@ -52,7 +52,7 @@ class AlertDetail(ItemDetail):
             self._look()
 
     def _lost(self, error: BackendError | TimeoutError) -> None:
-        words = f"not known: {error.message if isinstance(error, BackendError) else 'no answer in time'}"
+        words = f"not known: {lost_words(error)}"
         self._silences = [row(mark("unknown", self.of), words, style_of("unknown"))]
         super().show()
 

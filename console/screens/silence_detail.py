@@ -20,7 +20,7 @@ from console.screens.how_long import HowLong
 from console.screens.item_detail import heading
 from console.screens.page import Page
 from console.screens.parts import KEY_ORDER, Frame, Paragraphs, Row, mark, row, style_of
-from console.screens.working import work
+from console.screens.working import lost_words, work
 from console.silences import silences_of
 from panels.keybar import KeyBar
 from panels.kinds.silences import hidden_words, matchers_of, standing, when_words
@@ -72,7 +72,7 @@ class SilenceDetail(Page):
             self._look()
 
     def _unknown(self, error: BackendError | TimeoutError) -> None:
-        self._lost = error.message if isinstance(error, BackendError) else "no answer in time"
+        self._lost = lost_words(error)
         self.redraw()
 
     @work(exclusive=True, lost=_unknown)

@@ -18,7 +18,7 @@ from console.reading import tracing
 from console.screens.moving import Options, Scroll
 from console.screens.page import Page
 from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, Row, mark, row, style_of
-from console.screens.working import work
+from console.screens.working import lost_words, work
 from panels.keybar import KeyBar
 from panels.kinds.traces import fault, lasted, waited
 from panels.words import clock, zone_name
@@ -83,7 +83,7 @@ class TracesAround(Page):
         self._read()
 
     def _lost(self, error: BackendError | TimeoutError) -> None:
-        self._say(f"not known: {error.message if isinstance(error, BackendError) else 'no answer in time'}", "unknown")
+        self._say(f"not known: {lost_words(error)}", "unknown")
 
     @work(exclusive=True, lost=_lost)
     async def _read(self) -> None:

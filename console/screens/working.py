@@ -32,6 +32,11 @@ IT_MAY_HAVE_BEGUN = "It may have begun: @ shows what is open."
 FAILED = "a part of the console failed"
 
 
+def lost_words(error: BackendError | TimeoutError) -> str:
+    """What is said where an answer did not come."""
+    return error.message if isinstance(error, BackendError) else "no answer in time"
+
+
 class Work(Struct, frozen=True, kw_only=True):
     """What `asked` does for `node`, of which `exclusive` ends those before of its group. It ends with `owner`, where
     that is not the node itself.

@@ -83,8 +83,8 @@ def subject(group: AlertGroup) -> str:
             return ", ".join(named)
     if len(group.alerts) > 1:
         return ""
-    labels = sorted(group.first.labels.items())
-    return " ".join(f"{name}={value}" for name, value in labels if name not in _SAID and not name.startswith("__"))
+    labels = group.first.told_labels.items()
+    return " ".join(f"{name}={value}" for name, value in labels if name not in _SAID)
 
 
 def _tone(group: AlertGroup) -> Tone:
