@@ -216,7 +216,7 @@ class Http:
             self._client = None
 
     async def _opened(self) -> "httpx.AsyncClient":
-        # Importing httpx and reading the CA bundle take 0.2 s on a small machine: keys must be answered meanwhile.
+        # Importing httpx takes 0.2 s on a small machine: keys must be answered meanwhile.
         async with self._opening:
             if self._client is None:
                 self._client = await asyncio.to_thread(self._make_client)
@@ -239,17 +239,21 @@ class Http:
 
         from backends.http_routes import Routes
 
-        try:
-            tls = self._verify if isinstance(self._verify, ssl.SSLContext) else (
-                ssl.create_default_context(cafile=self._verify)
-                if isinstance(self._verify, str)
-                else httpx.create_ssl_context(verify=self._verify)
-            )  # fmt: skip
-        except OSError as error:
-            raise BackendError("config", f"CA bundle {self._verify}: {error.strerror or error}") from None
         headers = {"user-agent": self._user_agent, "accept-encoding": "gzip"}
         named = self._proxy_named if self._proxy else "proxy of the environment"
-        return httpx.AsyncClient(headers=headers, transport=Routes(tls, self._route, named))
+        return httpx.AsyncClient(headers=headers, transport=Routes(self._trust, self._route, named))
+
+    def _trust(self) -> ssl.SSLContext:
+        import httpx
+
+        if isinstance(self._verify, ssl.SSLContext):
+            return self._verify
+        try:
+            if isinstance(self._verify, str):
+                return ssl.create_default_context(cafile=self._verify)
+            return httpx.create_ssl_context(verify=self._verify)
+        except OSError as error:
+            raise BackendError("config", f"CA bundle {self._verify}: {error.strerror or error}") from None
 
 
 @contextlib.contextmanager

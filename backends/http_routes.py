@@ -1,5 +1,6 @@
 """The way of each request of the shared client: straight, or by the proxy for its address. Loads httpx."""
 
+import asyncio
 import ssl
 from collections.abc import Callable
 
@@ -18,21 +19,25 @@ class _Bracketed(httpx.URL):
 
 
 class Routes(httpx.AsyncBaseTransport):
-    """One pool of connections for each proxy, and one for none. `route` gives the proxy for a URL, `named` is where
-    it is written."""
+    """One pool of connections for each proxy, and one for none: those with TLS apart. `route` gives the proxy for a
+    URL, `named` is where it is written. `trust` reads the certificates: once, beside the event loop, and only where
+    a connection needs them; it takes 20 to 60 ms."""
 
-    def __init__(self, tls: ssl.SSLContext, route: Callable[[str], str | None], named: str) -> None:
-        self._tls = tls
+    def __init__(self, trust: Callable[[], ssl.SSLContext], route: Callable[[str], str | None], named: str) -> None:
+        self._trust = trust
+        self._tls: ssl.SSLContext | None = None
         self._route = route
         self._named = named
-        self._pools: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._pools: dict[tuple[str | None, bool], httpx.AsyncHTTPTransport] = {}
+        self._opening = asyncio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises what httpx does, and BackendError(config) for a proxy that cannot be used."""
+        """Raises what httpx does, and BackendError(config) for a proxy or a CA bundle that cannot be used."""
         proxy = self._route(str(request.url))
+        pool = await self._pool(proxy, request.url.scheme == "https" or (proxy or "").startswith("https"))
         if proxy is not None and proxy.startswith("http") and ":" in request.url.host and self._knows_brackets(request):
             request.url = _Bracketed(request.url)
-        return await self._pool(proxy).handle_async_request(request)
+        return await pool.handle_async_request(request)
 
     def _knows_brackets(self, request: httpx.Request) -> bool:
         return request.url.scheme == "http" or isinstance(self._tls, NamedTls)
@@ -43,11 +48,21 @@ class Routes(httpx.AsyncBaseTransport):
         for pool in pools.values():
             await pool.aclose()
 
-    def _pool(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
-        if proxy not in self._pools:
-            try:
-                self._pools[proxy] = httpx.AsyncHTTPTransport(verify=self._tls, proxy=proxy)
-            except ImportError:
-                words = f"{self._named}: a SOCKS proxy needs the Python module socksio"
-                raise BackendError("config", words, fix="install httpx[socks]") from None
-        return self._pools[proxy]
+    async def _pool(self, proxy: str | None, secure: bool) -> httpx.AsyncHTTPTransport:
+        async with self._opening:
+            if (proxy, secure) not in self._pools:
+                tls = await self._trusted() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                self._pools[proxy, secure] = self._new_pool(proxy, tls)
+            return self._pools[proxy, secure]
+
+    async def _trusted(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = await asyncio.to_thread(self._trust)
+        return self._tls
+
+    def _new_pool(self, proxy: str | None, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+        try:
+            return httpx.AsyncHTTPTransport(verify=tls, proxy=proxy)
+        except ImportError:
+            words = f"{self._named}: a SOCKS proxy needs the Python module socksio"
+            raise BackendError("config", words, fix="install httpx[socks]") from None
