@@ -9,13 +9,13 @@ KNOWN = frozenset(
     {
         "alarms", "alerts", "autoscaler", "backup", "baseline", "capacity", "credentials-end", "deletes", "endpoints",
         "freeze", "gate-series", "grant", "identity", "immutable", "killed-at-logout", "matches-all",
-        "matches-watchdog", "metrics", "namespace", "other-journal", "other-version", "owner", "owner-codedeploy",
-        "owner-ecs", "owner-ingress", "owners", "preview", "probe", "quality", "rejected", "revision",
-        "rollback-failed", "rollback-window", "route", "runs", "switch-validate", "unknown-param",
+        "matches-watchdog", "metrics", "namespace", "nginx-master", "other-journal", "other-version", "owner",
+        "owner-codedeploy", "owner-ecs", "owner-ingress", "owners", "preview", "probe", "quality", "rejected",
+        "revision", "rollback-failed", "rollback-window", "route", "runs", "switch-validate", "unknown-param",
     }
 )  # fmt: skip
 """What findings of this program are called that an override goes past; those of installed adapters are not in it."""
-_COUNTED = r"matches-\d+"
+_COUNTED = r"(matches|linked)-\d+"
 
 
 def is_known(word: str) -> bool:

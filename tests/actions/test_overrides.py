@@ -34,6 +34,10 @@ def _values(
     if isinstance(node, ast.Constant):
         yield str(node.value)
         return
+    if isinstance(node, ast.JoinedStr):
+        counted = "".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in node.values)
+        assert is_known(counted), f"{path}: {counted}"
+        return
     assert isinstance(node, ast.Name), ast.dump(node)
     named = [argument.arg for argument in function.args.args]
     module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
@@ -55,6 +59,9 @@ def test_each_finding_that_an_override_goes_past_is_known() -> None:
     assert found == KNOWN
 
 
-@pytest.mark.parametrize(("word", "known"), [("matches-12", True), ("matches-", False), ("frobnicate", False)])
+@pytest.mark.parametrize(
+    ("word", "known"),
+    [("matches-12", True), ("linked-9", True), ("matches-", False), ("linked", False), ("frobnicate", False)],
+)
 def test_a_count_is_known_and_a_misspelt_word_is_not(word: str, known: bool) -> None:
     assert is_known(word) is known

@@ -85,7 +85,7 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "deploy history": ("deploy.history", 0, []),
     "log": ("log", 0, []),
     "trace list": ("trace.list", 0, ["--since", "9000d"]),
-    "trace show": ("error", 5, ["4bf92f3577b34da6a3ce929d0e0e4736"]),
+    "trace show": ("trace.show", 0, ["a" * 32]),
     "error list": ("error.list", 0, []),
     "error show": ("error.show", 0, ["sentry/ANALYTICS-7"]),
     "oncall": ("oncall", 0, []),
