@@ -48,9 +48,10 @@ class Sandbox:
         return (self.state / "sandbox" / "switch.json").read_bytes()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A running sandbox that the tests share; whoever changes it restores it."""
+    """A running sandbox that the tests share; whoever changes it restores it. It ends with them: its pipelines run
+    for as long as it is there."""
     found = Sandbox(tmp_path_factory.mktemp("state"), bake="2s")
     found.teal("sandbox", "start")
     yield found
