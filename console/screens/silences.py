@@ -53,6 +53,7 @@ class SilencesScreen(ListScreen):
         super().__init__(title, SILENCES, self._rows, opened=self._open)
         self._alert = alert
         self._known = Store()
+        self._some_ended = False
         self._ticked: set[str] = set()
         self._names = [name for name in silencers(app.session) if alert is None or name == alert.backend]
         for name in self._names:
@@ -116,19 +117,19 @@ class SilencesScreen(ListScreen):
             SilenceRow(silence=silence, standing=standing(silence, now), ticked=silence.ref in self._ticked)
             for silence in self._known.items("alerts")
         ]
-        return [
+        found = [
             row for row in rows
             if row.standing != "ended" or row.silence.ends_at is None or row.silence.ends_at >= earliest
         ]  # fmt: skip
+        self._some_ended = any(row.standing == "ended" for row in found)
+        return found
 
     def sources(self, moment: Moment) -> Sequence[Source]:
         return [readings.source_of(snapshot, moment.now) for snapshot in self._known.snapshots()]
 
     def extra(self) -> Sequence[Cell]:
         since = clock(self.app.now() - self.app.session.since, self.app.session.context.zone)[:5]
-        ended = (
-            [Cell(f"ended since {since}", "muted")] if any(row.standing == "ended" for row in self.list.items) else []
-        )
+        ended = [Cell(f"ended since {since}", "muted")] if self._some_ended else []
         return [Cell(f"{len(self._ticked)} ticked", "strong"), *ended] if self._ticked else ended
 
     # ---- keys

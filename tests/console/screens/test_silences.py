@@ -111,6 +111,17 @@ async def test_what_ends_soon_is_first_and_what_ended_in_the_hour_last() -> None
         assert refs(screen)[-2:] == ["ended", "forgotten"]
 
 
+async def test_the_title_says_since_when_some_have_ended_as_soon_as_they_are_listed() -> None:
+    session = Orders(*(each for each in ALL if each.state != "expired"))
+    async with console(session, size=(120, 40)) as (app, pilot):
+        screen = await opened(pilot, app)
+        for silences, says in ((ALL, True), (ALL[:1], False)):
+            assert ("ended since 12:02" in screen.box.caption) is not says
+            session.silences = silences
+            await screen._read_one("am")
+            assert ("ended since 12:02" in screen.box.caption) is says
+
+
 def test_a_silence_stands_as_its_clock_says_not_only_as_its_source_said() -> None:
     assert standing(silence("a", -1), NOW) == "ended"
     assert standing(silence("a", 5, state="unknown"), NOW) == "unknown"
