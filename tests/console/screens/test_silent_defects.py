@@ -33,6 +33,7 @@ from console.screens.several import SeveralPlans
 from console.screens.silence import SilenceForm
 from console.screens.silence_detail import SilenceDetail
 from console.screens.silences import SilencesScreen
+from console.screens.traces import TracesAround
 from console.screens.trigger import TriggerForm
 from tests.console import fakes, screen_fakes
 from tests.console.screen_fakes import Holder, text_of
@@ -68,6 +69,7 @@ SCREENS: dict[str, Callable[[TealApp, Any], Any]] = {
     "ActionsScreen": lambda app, session: ActionsScreen(app),
     "AlertDetail": lambda app, session: AlertDetail(session, ALERT),
     "DeploymentDetail": lambda app, session: DeploymentDetail(session, screen_fakes.a_deployment()),
+    "Folding": lambda app, session: None,
     "Insights": lambda app, session: Insights(session, [("cw", Searcher())], session.window()),
     "NotePrompt": lambda app, session: NotePrompt(),
     "PlanScreen": lambda app, session: PlanScreen(session, FLIP),
@@ -76,6 +78,7 @@ SCREENS: dict[str, Callable[[TealApp, Any], Any]] = {
     "SilenceDetail": lambda app, session: SilenceDetail(session, SILENCE),
     "SilenceForm": lambda app, session: SilenceForm(session, ALERT),
     "SilencesScreen": lambda app, session: SilencesScreen(app),
+    "TracesAround": lambda app, session: TracesAround(session, ALERT),
     "TriggerForm": lambda app, session: TriggerForm(session, "local", "etl"),
 }  # fmt: skip
 """How each screen with a worker is opened; of the app and the overview nothing needs to be."""
@@ -86,7 +89,12 @@ async def _press_go(pilot: Any, screen: Any) -> None:
     await pilot.click("#go")
 
 
+async def _hear(pilot: Any, _: Any) -> None:
+    pilot.app.session.put("alerts", ALERT)
+
+
 BEGUN: dict[tuple[str, str], Callable[[Any, Any], Awaitable[None]]] = {
+    ("Folding", "_read"): _hear,
     ("PlanScreen", "_agree"): _press_go,
     ("SeveralPlans", "_agree"): _press_go,
 }
@@ -194,7 +202,15 @@ async def test_a_defect_is_said_where_it_happened_and_leaves_a_crash_file(
         assert app.is_running
 
 
-GUARDED = ("Work(", "kept(", "self._defects.kept(", "feed.run(", "reading", "self.session.submit(")
+GUARDED = (
+    "Work(",
+    "kept(",
+    "self._defects.kept(",
+    "self.store.defects.kept(",
+    "feed.run(",
+    "reading",
+    "self.session.submit(",
+)
 """Of these nothing is lost: a feed tells of its defects itself, `reading` is kept, and an order is awaited."""
 AWAITED = ("console/orders.py", "console/runners.py")
 """What these begin they await themselves."""
