@@ -105,7 +105,7 @@ class Header(Lines):
             ([*brand, *worst, *first, *brief], [*short, *clock]),
             ([*here, *worst, *first, *brief], [*short, *clock]),
             ([*here, *worst, *first, *least], [*short, *clock]),
-            ([*terse, *worst, *first, *brief], [*short, *clock]),
+            *([([*terse, *worst, *first, *brief], [*short, *clock])] if self._duty else []),
             ([*terse, *worst, *first, *least], [*full, *clock]),
             ([*terse, *worst, *first, *least], [*short, *clock]),
         ]
