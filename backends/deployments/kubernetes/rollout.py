@@ -3,6 +3,7 @@
 Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status
 """
 
+import re
 from datetime import datetime
 from typing import Literal
 
@@ -33,7 +34,7 @@ def judge_rollout(workload: Workload, pods: list[Pod], container: str) -> Rollou
         return say("progressing", "the controller has not seen the change yet")
     if spec.paused:
         return say("progressing", "the Deployment is paused")
-    if _deadline_exceeded(workload):
+    if _deadline_exceeded(workload, [pod for pod in pods if not _is_of(pod, workload, container)]):
         return say("failed", f"ProgressDeadlineExceeded: {waiting_words(new) or words}")
     if desired == 0:
         # 0 of 0 is a success of nothing, unless nothing is what was put back.
@@ -73,10 +74,16 @@ def _broken(pods: list[Pod]) -> str:
     return ""
 
 
-def _deadline_exceeded(workload: Workload) -> bool:
-    """A condition of an earlier change stays until the controller comes to the new one."""
+def _deadline_exceeded(workload: Workload, older: list[Pod]) -> bool:
+    """A condition of an earlier change stays until the controller comes to the new one: it is from before that, or it
+    names the ReplicaSet of a pod that is not of the new version. (Kubernetes 1.20 leaves the time of a manager that
+    writes the same fields again as it was.)"""
     ours = changed_at(workload)
     for one in workload.status.conditions or ():
         if (one.type, one.status, one.reason) == ("Progressing", "False", "ProgressDeadlineExceeded"):
+            named = re.search(r'ReplicaSet "([^"]+)"', one.message)
+            owners = (owner.name for pod in older for owner in pod.metadata.owner_references or ())
+            if named and named[1] in owners:
+                return False
             return ours is None or (one.last_update_time is not None and one.last_update_time >= ours)
     return False
