@@ -70,7 +70,7 @@ KEYS: tuple[Everywhere, ...] = (
     Everywhere("logs.minute_back", "left_curly_bracket", _IN_LOGS),
     Everywhere("logs.minute_on", "right_curly_bracket", _IN_LOGS),
     Everywhere("logs.wrap", "z", _IN_LOGS),
-    Everywhere("logs.stamps", "T", _IN_LOGS),
+    Everywhere("logs.stamps", "T", "T is for log lines (5 shows them), and for the traces around what is open"),
     Everywhere("logs.save", "S", "S saves log lines (5 shows them) and lists what silences an alert (3)"),
 )
 _IN_THE_LOGS = {

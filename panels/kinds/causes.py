@@ -85,7 +85,10 @@ def _times(row: CauseRow, moment: Moment) -> Cell:
 def _about(row: CauseRow, _: Moment) -> Cell:
     if isinstance(row.told, Suspect):
         return Cell("before", "muted")
-    return Cell(row.told.kind if row.told is not None else row.cause.about, "muted")
+    if row.told is not None:
+        return Cell(row.told.kind, "muted")
+    told_already = row.cause.likely.text.startswith(row.cause.about)
+    return Cell("" if told_already else row.cause.about, "muted")
 
 
 def _when(row: CauseRow, moment: Moment) -> Cell:
