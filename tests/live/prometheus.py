@@ -6,8 +6,8 @@ import shutil
 import subprocess
 import threading
 import time
-import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -162,7 +162,10 @@ class PrometheusServer:
 
     def read(self, path: str) -> Any:
         """`data` of `/api/v1/<path>`."""
-        with urllib.request.urlopen(f"{self.url}/api/v1/{path}", timeout=10) as answer:
+        request = urllib.request.Request(f"{self.url}/api/v1/{path}")
+        if self._user:
+            request.add_header("authorization", f"Basic {b64encode(f'{self._user}:{PASSWORD}'.encode()).decode()}")
+        with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)["data"]
 
     def firing(self) -> dict[str, tuple[str, str]]:
@@ -183,11 +186,9 @@ class PrometheusServer:
         return str(found[0]["value"][1]) if found else None
 
     def _ready(self) -> bool:
-        """All rules were evaluated, or it asks who we are."""
+        """All rules were evaluated. It answers with 503 until it has read what it keeps."""
         try:
             health = self.health()
-        except urllib.error.HTTPError as error:
-            return error.code == 401
         except OSError:
             return False
         return bool(health) and "unknown" not in health
