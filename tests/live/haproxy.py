@@ -112,7 +112,7 @@ class Haproxy:
             command = [program("haproxy"), "-W", "-f", str(self._config), "-p", str(self._pid)]
 
             def ready() -> bool:
-                return self.admin.exists() and accepts(self.port)
+                return accepts(self.port) and self.info("Pid") != ""  # its file is there before it listens
 
             log = self.directory / "haproxy.log"
             self._process = self._running.enter_context(started(command, log, ready))
