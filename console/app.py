@@ -117,6 +117,8 @@ class TealApp(Leaving, Opening, Drawing, inherit_bindings=False):
         """Called once by the overview, after the first paint: now there may be I/O."""
         gc.freeze()
         gc.enable()
+        if self._exit:
+            return
         self.session.store.defects.tell = self._part_failed
         self.session.say = self._note_way_back
         self.session.start()
@@ -194,6 +196,7 @@ class TealApp(Leaving, Opening, Drawing, inherit_bindings=False):
         self.refresh(layout=True)
 
     def _end(self, number: int) -> None:
+        self.session.stop()
         self.session.orders.park()
         self.exit(return_code=128 + number)
 

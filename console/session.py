@@ -118,6 +118,7 @@ class Session:
         self._well_at: dict[str, datetime] = {}
         self._kept: Future[list[Snapshot | None]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
         self.say: Callable[[str], None] = lambda words: None
         """Tells whoever is at the console of what it does by itself."""
         self.store.listen(self._after_put)
@@ -141,7 +142,9 @@ class Session:
         self._kept = None
 
     def start(self) -> None:
-        """Begin the feeds; call it after the first paint, on the event loop."""
+        """Begin the feeds, unless it was told to stop by then; call it after the first paint, on the event loop."""
+        if self._stopped:
+            return
         loop = asyncio.get_running_loop()
         if self._kept is not None:
             self._kept.add_done_callback(lambda _: loop.call_soon_threadsafe(self.show_kept))
@@ -261,10 +264,16 @@ class Session:
         except BackendError as error:
             return Acting(unknown=who_acts(error))
 
-    async def aclose(self) -> None:
-        """Stop the feeds and close the adapters; safe to call twice."""
+    def stop(self) -> None:
+        """Nothing is read from now on. A console that was told to end before its first reads had imported what they need
+        read everything once more, for two seconds of a busy machine, after it had given the terminal back."""
+        self._stopped = True
         for task in self._tasks:
             task.cancel()
+
+    async def aclose(self) -> None:
+        """Stop the feeds and close the adapters; safe to call twice."""
+        self.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self.logs.aclose()

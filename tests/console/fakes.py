@@ -170,6 +170,9 @@ class FakeSession:
     def start(self) -> None:
         self.calls.append(("start", None))
 
+    def stop(self) -> None:
+        self.calls.append(("stop", None))
+
     async def aclose(self) -> None:
         self.calls.append(("aclose", None))
 
