@@ -20,6 +20,8 @@ from typing import Any
 import pyte
 from pyte.screens import Char
 
+from tests.own_time import Watch
+
 PATIENCE_S = 30.0
 ESCAPE = b"\x1b[27u"  # Esc as terminals send it that speak the kitty protocol: there is nothing to wait for after it
 _SEQUENCE = re.compile(
@@ -198,10 +200,11 @@ class Terminal:
     # ---- how it ended
 
     def ends(self, timeout_s: float = PATIENCE_S) -> int:
-        """Read until the program has ended; its exit code, negative for a signal."""
-        deadline = time.monotonic() + timeout_s
+        """Read until the program has ended, which takes it `timeout_s` of its own time at most; its exit code, negative
+        for a signal."""
+        watch = Watch(self.process.pid)
         while self.process.poll() is None:
-            assert time.monotonic() < deadline, f"runs on after {timeout_s} s:\n{self.text}"
+            assert watch.seconds() < timeout_s, f"runs on after {timeout_s} s:\n{self.text}"
             if self.closed:
                 time.sleep(0.01)
             else:
