@@ -118,6 +118,7 @@ class Session:
         self._well_at: dict[str, datetime] = {}
         self._kept: Future[list[Snapshot | None]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._works: list[Coroutine[Any, Any, None]] = []
         self._stopped = False
         self.say: Callable[[str], None] = lambda words: None
         """Tells whoever is at the console of what it does by itself."""
@@ -151,6 +152,7 @@ class Session:
         self.memory.changed = lambda: self.refresh("timeline")
         running = {"feeds": self._run_feeds(), "memory": self.memory.run()}
         kept = self.store.defects.kept
+        self._works += running.values()
         self._tasks = [asyncio.create_task(kept(work), name=name) for name, work in running.items()]
 
     async def read(self, *, deadline_s: float | None = None, patient: bool = False, look: bool = True) -> bool:
@@ -276,6 +278,9 @@ class Session:
         self.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        for work in self._works:  # one that was cancelled before its first step would be missed on the terminal
+            work.close()
+        self._works.clear()
         await self.logs.aclose()
         await self.adapters.aclose()
         await self.orders.aclose()

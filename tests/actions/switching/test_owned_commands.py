@@ -52,7 +52,7 @@ async def kill_runner(house: House, action: Action) -> None:
     assert found.owner is not None
     assert found.owner.pid != os.getpid()
     os.kill(found.owner.pid, signal.SIGKILL)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not house.gate.orphaned(await house.gate.action(str(action.id))):
             await asyncio.sleep(0.02)
 
@@ -191,7 +191,7 @@ async def test_one_on_another_host_holds_what_goes_forward_until_its_deadline(
         assert (told.level, str(far) in told.text, "end it on far" in told.fix) == ("warning", True, True)
         assert f"sh on far (pid {far.pid}) for " in str(far)
         held = await house.gate.submit(plan, YES)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while held.hold is None or held.status != "paused":
                 await asyncio.sleep(0.05)
                 held = await house.gate.action(str(opened.id))
