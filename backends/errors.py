@@ -41,7 +41,8 @@ class BackendError(Exception):
     answered: from 400 to 499 the system said no, anything else leaves open what became of an order. ``answered``: the
     system was reached, and the error is its own word. ``passing``: it may be gone in a moment; who only reads may ask
     again (`backends.retrying`). ``taken_back``: of a write, that it was or may have been in force before it was put
-    back: what is there now is as it was, and was not all the time.
+    back: what is there now is as it was, and was not all the time. ``unsent``: of a write, that nothing of it was sent,
+    and nothing will be.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class BackendError(Exception):
         answered: bool = False,
         passing: bool = False,
         taken_back: bool = False,
+        unsent: bool = False,
     ) -> None:
         message = redacted(message)
         super().__init__(message)
@@ -66,3 +68,4 @@ class BackendError(Exception):
         self.answered = answered or status is not None
         self.passing = passing
         self.taken_back = taken_back
+        self.unsent = unsent

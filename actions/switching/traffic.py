@@ -175,7 +175,8 @@ class Traffic:
                     stamp=stamp, fence=self._work.fence, journal=self._work.journal_id,
                 )  # fmt: skip
             except BackendError as error:
-                late_s = 0.0 if error.kind in ANSWERED else self._adapter.write_settles_s
+                never = error.kind in ANSWERED or error.unsent
+                late_s = 0.0 if never else self._adapter.write_settles_s
                 try:
                     found = await self._settled(error, before, weights, stamp, late_s)
                 except NotWritten:
@@ -187,7 +188,7 @@ class Traffic:
                 except Conflict as no:
                     if no.found.stamp == stamp:
                         await self._work.observed(step, plain(no.found), IN_PART, changes=Changes(changed=True))
-                    elif error.kind in ANSWERED:
+                    elif never:
                         await self._undone(step, before, was_in_force=error.taken_back)
                     raise
         if found.weights != weights or found.stamp != stamp:

@@ -64,7 +64,7 @@ def locked(path: Path) -> Iterator[None]:
             raise file_error(beside, error) from None
         if not is_ours:
             words = f"{beside}: held by another writer for {LOCK_WAIT_S:g} s"
-            raise BackendError("timeout", words, fix="see who writes it")
+            raise BackendError("timeout", words, fix="see who writes it", unsent=True)
         yield
     finally:
         os.close(descriptor)

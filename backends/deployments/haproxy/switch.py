@@ -217,7 +217,11 @@ class HaproxySwitch:
         """
         shares, colors = self._shares(weights), self._config.colors
         async with self._writer.alone():
-            reading = (await self._read()).whole()
+            try:
+                reading = (await self._read()).whole()
+            except BackendError as error:
+                error.unsent = True
+                raise
             found = reading.switch(colors)
             self._must_be(found, expected)
             refuse_older_fence(f"backend {self._config.backend}", found, stamp, fence, journal)

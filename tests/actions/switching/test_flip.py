@@ -12,6 +12,7 @@ from actions.models import Action, Consent, Finding, Plan, Refused, Request
 from actions.outcome import exit_code
 from actions.switching import way_back
 from actions.work import Work
+from backends.deployments import file_store
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
 from backends.ports import SwitchState
@@ -219,6 +220,28 @@ async def test_an_edit_between_look_and_write_is_a_conflict_and_stays(
         return await original(self, expected, weights, stamp=stamp, **mark)
 
     monkeypatch.setattr(FileSwitch, "shift", edited)
+    ended = await house.order(ANALYTICS_FLIP)
+    assert (ended.status, ended.changed, exit_code(ended)) == ("aborted", False, 6)
+    assert ended.error is not None
+    assert ended.error.kind == "conflict"
+    assert "somebody" in service.switch.read_text()
+
+
+async def test_an_edit_while_the_write_waits_for_the_lock_in_vain_leaves_nothing_in_doubt(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was sent: that nobody answered said otherwise, and the action stayed open for a person to look."""
+    original = FileSwitch.shift
+
+    async def kept_out(
+        self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str, **mark: Any
+    ) -> SwitchState:
+        with file_store.locked(service.switch):
+            service.write(BLUE, stamp="somebody")
+            return await original(self, expected, weights, stamp=stamp, **mark)
+
+    monkeypatch.setattr(file_store, "LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr(FileSwitch, "shift", kept_out)
     ended = await house.order(ANALYTICS_FLIP)
     assert (ended.status, ended.changed, exit_code(ended)) == ("aborted", False, 6)
     assert ended.error is not None
