@@ -267,8 +267,8 @@ class Session:
             return Acting(unknown=who_acts(error))
 
     def stop(self) -> None:
-        """Nothing is read from now on. A console that was told to end before its first reads had imported what they need
-        read everything once more, for two seconds of a busy machine, after it had given the terminal back."""
+        """Nothing is read from now on. A console that was told to end before its first reads began them all the same:
+        two seconds of a busy machine, after it had given the terminal back."""
         self._stopped = True
         for task in self._tasks:
             task.cancel()

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
-# What a shell starts in the background ignores Ctrl-C, with `nohup` a hangup, too, and so would all that is started from
-# here. What handles a signal is not inherited: these tests go on at it as before, and what they start ends.
+# What a shell starts in the background ignores Ctrl-C, with `nohup` a hangup, too, and so would all that is started
+# from here. What handles a signal is not inherited: these tests go on at it as before, and what they start ends.
 for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)

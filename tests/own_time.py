@@ -17,8 +17,8 @@ _USUAL_MS = 2.6
 
 class Watch:
     """Seconds since it was made, without those in which a thread of this process, or of that with the id `pid`, was
-    ready to run and others had the cores (`/proc/PID/task/*/schedstat`; all seconds where the system does not say). Of a
-    thread that has ended counts what was seen of it when somebody last asked."""
+    ready to run and others had the cores (`/proc/PID/task/*/schedstat`; all seconds where the system does not say). Of
+    a thread that has ended counts what was seen of it when somebody last asked."""
 
     def __init__(self, pid: int | None = None) -> None:
         self._tasks = Path("/proc") / ("self" if pid is None else str(pid)) / "task"
@@ -33,8 +33,8 @@ class Watch:
 
 
 def slowness() -> float:
-    """How many times as long as usual a piece of Python takes right now, at least 1: others in the caches, a core of two
-    halves, a slow machine. Measured beside what is asserted of CPU time, before and after it, the larger counts."""
+    """How many times as long as usual a piece of Python takes right now, at least 1: others in the caches, a core of
+    two halves, a slow machine. Measured beside what is asserted of CPU time, before and after it, the larger counts."""
     began = time.thread_time()
     _work()
     return max(1.0, (time.thread_time() - began) * 1000 / _USUAL_MS)
