@@ -5,14 +5,14 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import Struct
 
-from tests.live.ecs import CLUSTER, EcsLab
+from tests.live.ecs import CLUSTER, EcsLab, ecs_lab
 from tests.live.moto import KEYS
 from tests.live.process import until
 from tests.live.teal import CommandLine
@@ -22,6 +22,14 @@ from tests.load import Load
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("controlled")]
 GO = ("-y", "--reason", "go")
+
+
+@pytest.fixture(scope="module")
+def _lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EcsLab]:
+    """Old tasks live for three seconds after traffic has left them, so that the simulated load balancer has looked by
+    then: two seconds of a busy machine were not enough, and it sent requests to targets that had gone."""
+    with ecs_lab(tmp_path_factory.mktemp("ecs"), SIM_DRAIN="3") as found:
+        yield found
 
 
 def waiting(kind: str) -> dict[str, Any]:
