@@ -209,7 +209,9 @@ async def test_one_on_another_host_holds_what_goes_forward_until_its_deadline(
         ):
             plan = await house.gate.plan(request)
             (told,) = [finding for finding in plan.findings if finding.code == "command-running"]
-            running = f"a deploy command still runs: {str(far).partition(' for ')[0]} for "  # how long goes on meanwhile
+            running = (
+                f"a deploy command still runs: {str(far).partition(' for ')[0]} for "  # how long goes on meanwhile
+            )
             assert (told.level, running in told.text, "at most" in told.text) == ("block", True, True)
             with pytest.raises(Refused) as caught:
                 await house.gate.submit(plan, YES)
