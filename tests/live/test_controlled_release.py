@@ -28,7 +28,7 @@ GO = ("-y", "--reason", "go")
 def _lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EcsLab]:
     """Old tasks live for three seconds after traffic has left them, so that the simulated load balancer has looked by
     then: two seconds of a busy machine were not enough, and it sent requests to targets that had gone."""
-    with ecs_lab(tmp_path_factory.mktemp("ecs"), SIM_DRAIN="3") as found:
+    with ecs_lab(tmp_path_factory.mktemp("ecs"), SIM_DRAIN="3", SIM_INSTALL="60") as found:
         yield found
 
 
