@@ -13,7 +13,7 @@ test: lint pytest
 # has compiled, each of some thousand commands takes twice as long to start, and each worker compiles all tests.
 pytest: export PYTHONDONTWRITEBYTECODE :=
 pytest: .venv/.test
-	$(BIN)/pytest -n 5 --dist loadgroup --durations 20 --durations-min 10
+	$(BIN)/pytest -n 4 --dist loadgroup --durations 20 --durations-min 10
 
 lint: .venv/.test
 	$(BIN)/ruff check .
