@@ -55,7 +55,8 @@ async def faulty() -> AsyncIterator[FaultyServer]:
 
 
 def account(url: str, **access: Any) -> Account:
-    return Account(AwsAccess(**{"region": REGION, "endpoint_url": url} | access), Path(), timeout_s=10)
+    # Its time covers the import of botocore, which takes seconds beside other work.
+    return Account(AwsAccess(**{"region": REGION, "endpoint_url": url} | access), Path(), timeout_s=30)
 
 
 def refusal(code: str, status: int) -> tuple[int, str]:
