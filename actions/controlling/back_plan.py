@@ -46,7 +46,7 @@ async def _plan(
         change = await newest_change(journal, policy.context, request.service)
     except JournalError as error:
         lost = error
-    ordering = _named(request, target, state) if request.to else _abort(state)
+    ordering = _named(request, target, state) if request.to else _abort(state, change)
     ordering = ordering or (None if only_open else _return(state, change))
     if ordering is None:
         raise _nowhere(request, target, state, only_open)
@@ -100,15 +100,16 @@ def _named(request: Request, target: ControllerTarget, state: ControllerState) -
     return ordering
 
 
-def _abort(state: ControllerState) -> Ordering | None:
-    """The end of what is under way; None where nothing is."""
+def _abort(state: ControllerState, change: Change | None) -> Ordering | None:
+    """The end of what is under way; None where nothing is. A way back of ours that has all traffic may be under way for
+    as long as the system keeps what it came from: to end that would go forward."""
     operation = state.open
     if operation is None:
         return None
     to = operation.source.words if operation.source else ""
     order = Order(order="abort", operation=operation.id)
     ordering = Ordering(order=order, from_=operation.target.words, to=to, home=_id(operation))
-    if operation.back or state.returned:
+    if operation.back or state.returned or _is_back(change, operation.target.words):
         goal = to if operation.back else operation.target.words
         text = f"on its way back already, to {goal}: {operation.name}, {operation.detail}"
         done = Finding(level="ok", code="undone", text=text)
@@ -123,8 +124,7 @@ def _return(state: ControllerState, change: Change | None) -> Ordering | None:
     here = stable.words if stable else ""
     if newest is not None and newest.still_wanted and newest.source is not None:
         return _unwanted(newest, newest.source)
-    back_already = change is not None and change.back and not change.failed and change.moved[1] == here
-    if state.returned or back_already or (newest is not None and newest.state == "rolled_back"):
+    if state.returned or _is_back(change, here) or (newest is not None and newest.state == "rolled_back"):
         gone = f"{newest.name} went back" if newest is not None else "the last change was a way back"
         done = Finding(
             level="ok", code="undone", text=f"back already: {here or 'the stable version'} has all traffic; {gone}"
@@ -145,6 +145,11 @@ def _return(state: ControllerState, change: Change | None) -> Ordering | None:
         order=Order(order="rollback", revision=before.id, version=before.version or ""), from_=here, to=before.words,
         home=before.id, undoes=undoes, findings=(moment,),
     )  # fmt: skip
+
+
+def _is_back(change: Change | None, to: str) -> bool:
+    """Whether the newest change that the journal knows was a way back there."""
+    return change is not None and change.back and not change.failed and change.moved[1] == to
 
 
 def _unwanted(newest: Operation, source: Revision) -> Ordering:

@@ -193,13 +193,20 @@ class GroupReader:
         oldest_first = known[::-1]
         if operation is not None and operation.open:
             source = operation.source.id if operation.source else ""
+            if source in known and operation.target.id not in known:
+                first = await self._came_from(source)
+                return None, first is not None and first.id == operation.target.id
             return None, goes_back(oldest_first, source, operation.target.id)
         if stable is None:
             return None, False
         before = next((arn for arn in known if arn != stable.id), None)
-        if before is None:  # the first deployment of this group: before it was what ECS was told when it was made
-            return await self._version((await self._cluster.definition(stable.id)).tags.get(FROM, "")), False
+        if before is None:
+            return await self._came_from(stable.id), False
         return await self._version(before), goes_back(oldest_first, before, stable.id)
+
+    async def _came_from(self, arn: str) -> Version | None:
+        """What ran before the first deployment of this group: what ECS was told when that was made."""
+        return await self._version((await self._cluster.definition(arn)).tags.get(FROM, ""))
 
     async def _version(self, arn: str) -> Version | None:
         if not arn:

@@ -148,6 +148,19 @@ async def test_after_the_end_a_rollback_is_a_new_change_and_says_so(desk: Desk) 
     assert [each for each, _ in desk.controller.ordered] == ["release", "rollback"]
 
 
+async def test_a_way_back_that_the_system_still_keeps_open_is_no_change_to_take_back(desk: Desk) -> None:
+    """CodeDeploy keeps what had the traffic for minutes: a second rollback ended the first one, and went forward."""
+    await released(desk)
+    action = await desk.gate.submit(await desk.gate.plan(ROLLBACK), YES)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.arrive()
+    assert (await desk.ended(action)).status == "succeeded"
+    again = await desk.gate.plan(ROLLBACK)
+    assert (again.already, again.to) == (True, "1.0")
+    assert (await desk.gate.submit(again, YES)).changed is False
+    assert [each for each, _ in desk.controller.ordered] == ["release", "rollback"]
+
+
 async def test_a_runner_that_dies_on_the_way_back_leaves_an_action_that_a_rollback_ends(desk: Desk) -> None:
     """The controller is on its way back already: the action is not left open for that."""
     action = await desk.begin(RELEASE)
