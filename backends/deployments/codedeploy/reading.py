@@ -190,23 +190,17 @@ class GroupReader:
         """What was stable before, and whether the newest change, open or ended, was a way back."""
         good = [task_definition(each.revision.text) for each in history if _ended_well(each)]
         known = [arn for arn in good if arn]
+        if known and (len(history) < HISTORY or len({*known}) == 1):  # what ran before the first of them
+            noted = (await self._cluster.definition(known[-1])).tags.get(FROM)
+            known += [(await self._cluster.definition(noted)).arn] if noted else []
         oldest_first = known[::-1]
         if operation is not None and operation.open:
             source = operation.source.id if operation.source else ""
-            if source in known and operation.target.id not in known:
-                first = await self._came_from(source)
-                return None, first is not None and first.id == operation.target.id
             return None, goes_back(oldest_first, source, operation.target.id)
         if stable is None:
             return None, False
-        before = next((arn for arn in known if arn != stable.id), None)
-        if before is None:
-            return await self._came_from(stable.id), False
+        before = next((arn for arn in known if arn != stable.id), "")
         return await self._version(before), goes_back(oldest_first, before, stable.id)
-
-    async def _came_from(self, arn: str) -> Version | None:
-        """What ran before the first deployment of this group: what ECS was told when that was made."""
-        return await self._version((await self._cluster.definition(arn)).tags.get(FROM, ""))
 
     async def _version(self, arn: str) -> Version | None:
         if not arn:
