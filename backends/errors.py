@@ -1,5 +1,7 @@
 """The one error that a backend may raise, and the words it may use for it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from backends.redaction import redacted
@@ -69,3 +71,13 @@ class BackendError(Exception):
         self.passing = passing
         self.taken_back = taken_back
         self.unsent = unsent
+
+
+@contextmanager
+def nothing_sent() -> Iterator[None]:
+    """Of a write, what it reads before: an error in it is `unsent`."""
+    try:
+        yield
+    except BackendError as error:
+        error.unsent = True
+        raise

@@ -38,7 +38,7 @@ from backends.deployments.switch_format import (
     refuse_older_fence,
     template_problem,
 )
-from backends.errors import BackendError
+from backends.errors import BackendError, nothing_sent
 from backends.literals import shown_command
 from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.paths import path_of
@@ -255,7 +255,8 @@ class FileSwitch:
     ) -> SwitchState:
         path = self._path.resolve()  # a symbolic link stays one
         with locked(path):
-            before, found = self._as_expected(path, expected)
+            with nothing_sent():
+                before, found = self._as_expected(path, expected)
             refuse_older_fence(str(self._path), found, stamp, fence, journal)
             try:
                 content = self._form.write(before, weights, stamp, datetime.now(UTC), fence, journal)

@@ -35,7 +35,7 @@ from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import live_color
 from backends.deployments.sides import UrlSides, moves_words, shares_words
 from backends.deployments.switch_format import check_weights, refuse_older_fence
-from backends.errors import BackendError
+from backends.errors import BackendError, nothing_sent
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.ports import Deployer, RequestCounts, SwitchState
 from backends.registry import AdapterContext
@@ -185,7 +185,8 @@ class AlbSwitch:
             rules = self._just_read(expected) if expected.over else []
             beside = [targets] if rules else []  # they are looked at while the rules are marked, or before
             if not rules:
-                rules, _ = await together(self._read(), targets())
+                with nothing_sent():
+                    rules, _ = await together(self._read(), targets())
             found = combine(rules, self._config.colors)
             self._must_be(found, expected)
             refuse_older_fence(self._where(), found, stamp, fence, journal)

@@ -31,7 +31,7 @@ from backends.deployments.haproxy.weights import Server
 from backends.deployments.haproxy.writer import STATIC_WORDS, Writer, goes_back
 from backends.deployments.sides import UrlSides, moves_words
 from backends.deployments.switch_format import check_weights, refuse_older_fence
-from backends.errors import BackendError
+from backends.errors import BackendError, nothing_sent
 from backends.literals import shown_command
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.paths import path_of
@@ -217,11 +217,8 @@ class HaproxySwitch:
         """
         shares, colors = self._shares(weights), self._config.colors
         async with self._writer.alone():
-            try:
+            with nothing_sent():
                 reading = (await self._read()).whole()
-            except BackendError as error:
-                error.unsent = True
-                raise
             found = reading.switch(colors)
             self._must_be(found, expected)
             refuse_older_fence(f"backend {self._config.backend}", found, stamp, fence, journal)

@@ -28,7 +28,7 @@ from backends.deployments.kubernetes.surroundings import Surroundings
 from backends.deployments.rates import Traffic
 from backends.deployments.sides import moves_words
 from backends.deployments.switch_format import check_weights
-from backends.errors import BackendError
+from backends.errors import BackendError, nothing_sent
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
 from backends.models import ColorState, Deployment, Finding, RunCondition, TimelineEvent, Truth, TruthLayer
 from backends.ports import Deployer, ProbeTarget, RequestCounts, SwitchState
@@ -209,15 +209,16 @@ class ClusterSwitch(Generic[T]):
         would go where no pod is ready, `auth`, and `timeout` or `unreachable` where nobody knows what came of it.
         """
         self._check(weights)
-        found = await self._control.read()
-        had = self._control.state(found).weights
-        gaining = tuple(color for color, weight in weights.items() if weight > had.get(color, 0) or weight == 100)
-        # A side that nobody answers on is an outage at once, so this is looked at here too, whoever asks.
-        for color in gaining:
-            if not await self._of.ready(self._sides, await self._of.chosen(found, color)):
-                words = f"no pod of {color.upper()} is ready: {self._of.words} is left as it is"
-                raise BackendError("conflict", words, fix=f"scale {color.upper()} up, and wait until it is ready")
-        await self._of.before_write(found, gaining)
+        with nothing_sent():
+            found = await self._control.read()
+            had = self._control.state(found).weights
+            gaining = tuple(color for color, weight in weights.items() if weight > had.get(color, 0) or weight == 100)
+            # A side that nobody answers on is an outage at once, so this is looked at here too, whoever asks.
+            for color in gaining:
+                if not await self._of.ready(self._sides, await self._of.chosen(found, color)):
+                    words = f"no pod of {color.upper()} is ready: {self._of.words} is left as it is"
+                    raise BackendError("conflict", words, fix=f"scale {color.upper()} up, and wait until it is ready")
+            await self._of.before_write(found, gaining)
         after = await self._control.write(expected, weights, stamp=stamp, fence=fence, journal=journal)
         return await self._in_force(after)
 

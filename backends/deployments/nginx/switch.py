@@ -48,7 +48,7 @@ from backends.deployments.switch_format import (
     refuse_older_fence,
     revision_of,
 )
-from backends.errors import BackendError
+from backends.errors import BackendError, nothing_sent
 from backends.literals import shown_command
 from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.paths import path_of
@@ -231,7 +231,8 @@ class NginxSwitch:
         back in place then, and nginx was told to read it again; where that failed the message says ARMED.
         """
         async with locked_beside(self._path):
-            before, found = await self._as_expected(expected)
+            with nothing_sent():
+                before, found = await self._as_expected(expected)
             refuse_older_fence(str(self._path), found, stamp, fence, journal)
             content = self._written(before, weights, stamp, fence, journal)
             await asyncio.to_thread(self._replace, content, before, expected.over)
