@@ -117,8 +117,6 @@ class TealApp(Leaving, Opening, Drawing, inherit_bindings=False):
         """Called once by the overview, after the first paint: now there may be I/O."""
         gc.freeze()
         gc.enable()
-        if self._exit:
-            return
         self.session.store.defects.tell = self._part_failed
         self.session.say = self._note_way_back
         self.session.start()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from backends.errors import BackendError
 from backends.models import Deployment
@@ -41,7 +42,7 @@ class Caring:
 
     def begin(self) -> None:
         """`look`, beside what else is done."""
-        self._beside(self.look())
+        self._beside(self.look)
 
     async def look(self) -> None:
         """Tell of actions that nobody runs, unless somebody has."""
@@ -68,7 +69,7 @@ class Caring:
             return
         words = f"{deployment.service}: {controller_words(deployment)}" if unwatched(deployment) else ""
         if words and words != self._told.get(deployment.service):
-            self._beside(self._tell_unwatched(deployment, words))
+            self._beside(partial(self._tell_unwatched, deployment, words))
         self._told[deployment.service] = words
 
     async def aclose(self, *, hangs: bool) -> None:
@@ -89,5 +90,5 @@ class Caring:
                 actor=gate.actor,
             )  # fmt: skip
 
-    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+    def _beside(self, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.add(asyncio.create_task(self._defects.kept(work), name="care"))

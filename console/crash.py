@@ -30,10 +30,10 @@ class Defects:
         """Tell of one."""
         self.tell(self.of(error))
 
-    async def kept(self, work: Awaitable[None]) -> None:
-        """`work` of a task that nobody waits for."""
+    async def kept(self, work: Callable[[], Awaitable[None]]) -> None:
+        """`work` of a task that nobody waits for; where that is cancelled before its first step, it is not begun."""
         try:
-            await work
+            await work()
         except Exception as error:
             self.happened(error)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -118,7 +118,6 @@ class Session:
         self._well_at: dict[str, datetime] = {}
         self._kept: Future[list[Snapshot | None]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._works: list[Coroutine[Any, Any, None]] = []
         self._stopped = False
         self.say: Callable[[str], None] = lambda words: None
         """Tells whoever is at the console of what it does by itself."""
@@ -150,10 +149,8 @@ class Session:
         if self._kept is not None:
             self._kept.add_done_callback(lambda _: loop.call_soon_threadsafe(self.show_kept))
         self.memory.changed = lambda: self.refresh("timeline")
-        running = {"feeds": self._run_feeds(), "memory": self.memory.run()}
-        kept = self.store.defects.kept
-        self._works += running.values()
-        self._tasks = [asyncio.create_task(kept(work), name=name) for name, work in running.items()]
+        self._begin(self._run_feeds, "feeds")
+        self._begin(self.memory.run, "memory")
 
     async def read(self, *, deadline_s: float | None = None, patient: bool = False, look: bool = True) -> bool:
         """Read every source once, side by side, and keep what began and ended, unless that comes later (`look`). False
@@ -243,11 +240,11 @@ class Session:
         action = await self.orders.submit(plan, consent)
         self.refresh()
         if kind_of(plan.kind).port == "alerts" and action.id:  # quick: soon the alerts are others
-            self._begin(self._read_alerts_after(action.id), "read alerts")
+            self._begin(partial(self._read_alerts_after, action.id), "read alerts")
         if goes_back(plan.request):
             say = partial(self._say, title(plan))
             way_back = GoingBack(self.orders, plan.request, consent, say=say, kept=say)
-            self._begin(way_back.seen_through(action), "way back")
+            self._begin(partial(way_back.seen_through, action), "way back")
         return action
 
     def watch(self, action_id: str, *, in_time: bool = False) -> AsyncIterator[Action]:
@@ -278,16 +275,13 @@ class Session:
         self.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        for work in self._works:  # one that was cancelled before its first step would be missed on the terminal
-            work.close()
-        self._works.clear()
         await self.logs.aclose()
         await self.adapters.aclose()
         await self.orders.aclose()
 
     # ---- inside
 
-    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _begin(self, work: Callable[[], Awaitable[None]], name: str) -> None:
         self._tasks.append(asyncio.create_task(self.store.defects.kept(work), name=name))
 
     def _say(self, about: str, words: str) -> None:
