@@ -241,19 +241,7 @@ class Http:
 
         headers = {"user-agent": self._user_agent, "accept-encoding": "gzip"}
         named = self._proxy_named if self._proxy else "proxy of the environment"
-        return httpx.AsyncClient(headers=headers, transport=Routes(self._trust, self._route, named))
-
-    def _trust(self) -> ssl.SSLContext:
-        import httpx
-
-        if isinstance(self._verify, ssl.SSLContext):
-            return self._verify
-        try:
-            if isinstance(self._verify, str):
-                return ssl.create_default_context(cafile=self._verify)
-            return httpx.create_ssl_context(verify=self._verify)
-        except OSError as error:
-            raise BackendError("config", f"CA bundle {self._verify}: {error.strerror or error}") from None
+        return httpx.AsyncClient(headers=headers, transport=Routes(self._verify, self._route, named))
 
 
 @contextlib.contextmanager

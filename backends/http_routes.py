@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 
 from backends.errors import BackendError
-from backends.tls import NamedTls
+from backends.tls import NamedTls, trusted, untrusting
 
 
 class _Bracketed(httpx.URL):
@@ -20,11 +20,11 @@ class _Bracketed(httpx.URL):
 
 class Routes(httpx.AsyncBaseTransport):
     """One pool of connections for each proxy, and one for none: those with TLS apart. `route` gives the proxy for a
-    URL, `named` is where it is written. `trust` reads the certificates: once, beside the event loop, and only where
-    a connection needs them; it takes 20 to 60 ms."""
+    URL, `named` is where it is written. `verify` as `backends.tls.trusted` takes it, which is asked once, beside the
+    event loop, where a connection needs it."""
 
-    def __init__(self, trust: Callable[[], ssl.SSLContext], route: Callable[[str], str | None], named: str) -> None:
-        self._trust = trust
+    def __init__(self, verify: str | bool | ssl.SSLContext, route: Callable[[str], str | None], named: str) -> None:
+        self._verify = verify
         self._tls: ssl.SSLContext | None = None
         self._route = route
         self._named = named
@@ -51,13 +51,13 @@ class Routes(httpx.AsyncBaseTransport):
     async def _pool(self, proxy: str | None, secure: bool) -> httpx.AsyncHTTPTransport:
         async with self._opening:
             if (proxy, secure) not in self._pools:
-                tls = await self._trusted() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                tls = await self._trusted() if secure else untrusting()
                 self._pools[proxy, secure] = self._new_pool(proxy, tls)
             return self._pools[proxy, secure]
 
     async def _trusted(self) -> ssl.SSLContext:
         if self._tls is None:
-            self._tls = await asyncio.to_thread(self._trust)
+            self._tls = await asyncio.to_thread(trusted, self._verify)
         return self._tls
 
     def _new_pool(self, proxy: str | None, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:

@@ -23,6 +23,7 @@ from backends.redaction import quoted, redact_url, redacted
 from backends.settings import Duration, decode_hook
 from backends.stopwatch import LONGEST, Stopwatch, timed
 from backends.text import clean
+from backends.tls import untrusting
 from backends.urls import port_problem
 
 if TYPE_CHECKING:
@@ -375,5 +376,4 @@ def _failed(began: float, error: str, *, named: str = "", reached: bool = True) 
 
 @cache
 def _tls(scheme: str) -> ssl.SSLContext:
-    # Reading the CA bundle costs 20 ms; a probe over plain HTTP needs none.
-    return ssl.create_default_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return ssl.create_default_context() if scheme == "https" else untrusting()
