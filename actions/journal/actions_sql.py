@@ -121,7 +121,8 @@ def as_of_now(connection: Connection, context: str, rows: Sequence[RowMapping]) 
         return found
     table = tables.actions
     changed = table.c.kind.in_(moving()) & table.c.changed.is_(True)
-    newest = select(table.c.service, func.max(table.c.created_at)).where(table.c.context == context, changed)
+    since = table.c.created_at > min(row["created_at"] for row in rows)
+    newest = select(table.c.service, func.max(table.c.created_at)).where(table.c.context == context, changed, since)
     last = dict(connection.execute(newest.group_by(table.c.service)).all())
     return [
         _without_commands(action)
