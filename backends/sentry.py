@@ -124,7 +124,7 @@ class SentryApi:
         while True:
             asked = {**params, "limit": PAGE, **({"cursor": cursor} if cursor else {})}
             answer = await self.send("GET", path, scope=scope, params=asked)
-            records = decode_mended(answer.body, list[shape], where=answer.url)  # type: ignore[valid-type]
+            records = decode_mended(answer.body, list[shape], where=answer.url)  # type: ignore[valid-type]  # of the caller
             found += records
             before, cursor = cursor, _next_of(answer.headers.get("link", ""))
             if not cursor:

@@ -252,7 +252,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._cut()
         return self._send(*sent)
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_any  # noqa: N815
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_any  # noqa: N815 - as http.server calls them
 
     def _service(self) -> str:
         scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request", self.headers.get("authorization") or "")

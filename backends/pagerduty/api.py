@@ -110,7 +110,7 @@ class PagerDutyApi:
             page = decode_json(answer.body, dict[str, Raw], where=answer.url)
             if key not in page:
                 raise BackendError("malformed", f"{answer.url}: no `{key}` in the answer")
-            records = decode_mended(bytes(page[key]), list[shape], where=answer.url)  # type: ignore[valid-type]
+            records = decode_mended(bytes(page[key]), list[shape], where=answer.url)  # type: ignore[valid-type]  # of the caller
             found += records
             if bytes(page.get("more", Raw(b"false"))) != b"true":
                 return found, True

@@ -145,7 +145,7 @@ class TestIcalUrl(SchedulesContract):
             known = request.headers.get("if-none-match") == '"7"'
             await server.send(writer, 304 if known else 200, b"" if known else text, {"etag": '"7"'})
 
-        server.respond = respond  # type: ignore[method-assign]
+        server.respond = respond
         for _ in range(3):
             (found,) = await adapter.on_call(at)
             assert found.state == "ok"
@@ -165,7 +165,7 @@ class TestIcalUrl(SchedulesContract):
             async def respond(writer: Any, request: Any, header: str = header, value: str = value) -> None:
                 await server.send(writer, 200, text.encode(), {header: value})
 
-            server.respond = respond  # type: ignore[method-assign]
+            server.respond = respond
             (found,) = await adapter.on_call(at)
             assert found.state == state, (header, value)
         assert found.now is not None
@@ -252,7 +252,7 @@ def test_shifts_say_of_each_minute_what_a_look_at_all_spans_says(
     made = [Span(who, minute(begin), minute(begin + length), rank) for who, begin, length, rank in spans]
     shifts = shifts_of(made, minute(at))
     for n in range(at, 61):
-        active = [span for span in made if span.since <= minute(n) < span.until]  # type: ignore[operator]
+        active = [span for span in made if span.since <= minute(n) < span.until]
         best = max((span.rank for span in active), default=0)
         (shift,) = [shift for shift in shifts if shift.covers(minute(n))]
         assert shift.who == tuple(sorted({span.who for span in active if span.rank == best}))

@@ -145,7 +145,7 @@ async def test_an_unknown_status_is_unknown(adapter: PagerDutyAlerts, server: Fa
     server.healthy = {}
     shown = server.wire(incident) | {"status": "paused"}
     server.answer = lambda request: (200, {"incidents": [shown], "more": False, "alerts": []})
-    server.respond = super(FakePagerDuty, server).respond  # type: ignore[method-assign]
+    server.respond = super(FakePagerDuty, server).respond
     alert = await only(adapter)
     assert (alert.state, alert.raw_state, alert.health) == ("unknown", "paused", "unknown")
 

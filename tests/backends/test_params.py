@@ -8,7 +8,7 @@ from backends.pipelines.params import hint, problem, problems, unknown_names
 from backends.ports import PipelineInfo, PipelineParam
 
 
-def param(type: Any = "any", **more: Any) -> PipelineParam:  # noqa: A002
+def param(type: Any = "any", **more: Any) -> PipelineParam:  # noqa: A002 - as the model calls it
     return PipelineParam(name="p", type=type, **more)
 
 

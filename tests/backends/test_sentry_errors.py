@@ -187,7 +187,7 @@ async def test_states_that_are_not_known_are_unknown(connect: Connect, server: F
 
 async def connected_directly(connect: Connect, server: FakeSentry, wire: Any) -> Any:
     """What is made of one answer that is not as Sentry describes it."""
-    server.wire = lambda issue: wire  # type: ignore[method-assign,assignment]
+    server.wire = lambda issue: wire
     (found,) = await connect().issues({})
     server.complaints.clear()
     return found

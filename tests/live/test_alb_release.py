@@ -115,7 +115,7 @@ async def moved_by_hand(bench: Bench, color: str) -> None:
         await asyncio.to_thread(bench.lab.weigh, rule, bench.balancer.groups, weights)
     for url in bench.urls:
         there = f"{url}/health"
-        await asyncio.to_thread(until, lambda there=there: answering(there) == color, "requests follow")  # type: ignore[misc]
+        await asyncio.to_thread(until, lambda there=there: answering(there) == color, "requests follow")
 
 
 @pytest.mark.parametrize("by_hand", [False, True])

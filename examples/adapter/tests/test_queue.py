@@ -79,4 +79,4 @@ async def test_an_answer_of_another_kind_is_critical(build_check: Build, system:
 
 def test_a_misspelt_key_is_refused(build_check: BuildCheck) -> None:
     with pytest.raises(BackendError, match="deeepest"):
-        build_check(deeepest=5)  # type: ignore[call-arg]
+        build_check(deeepest=5)  # type: ignore[call-arg]  # the mistake itself

@@ -21,7 +21,7 @@ class Desk:
     """With an adapter that keeps what it is asked by."""
 
     def __init__(self) -> None:
-        self.store, self.adapters, self.asked = Store(), self, {}  # type: ignore[var-annotated]
+        self.store, self.adapters, self.asked = Store(), self, {}
 
     def of(self, port: Any, name: str) -> Any:
         return self

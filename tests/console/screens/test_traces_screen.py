@@ -113,7 +113,7 @@ async def test_from_a_service_and_an_alert(session: FakeSession, traces: Store) 
         async with app_of(session).run_test(size=(100, 30)) as pilot:
             item = session.store.items(port)[0]
             screen = await opened(pilot, item)
-            await seen(pilot, lambda screen=screen: screen.found)  # type: ignore[misc]
+            await seen(pilot, lambda screen=screen: screen.found)
             if port == "deployments":
                 assert {query.service for query in traces.queries} == {item.service}
             await pilot.press("enter")
